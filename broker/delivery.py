@@ -1,0 +1,92 @@
+"""One claim of one message by this process, and the ways in which it can be settled."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from dramatiq.broker import MessageProxy
+from dramatiq.message import Message
+
+from broker import documents
+from broker.errors import LeaseLost
+from broker.transaction import current_session, on_commit
+
+if TYPE_CHECKING:
+    from broker.broker import MongoBroker
+
+
+class Delivery(MessageProxy):
+    """A message under a lease. Settled once: completed, rejected, rescheduled or given back.
+
+    `crashes` counts the worker processes that died while they ran this message.
+    """
+
+    def __init__(self, broker: MongoBroker, document: documents.Document, *, order: int) -> None:
+        # The due time has come; left in the options it would send the message to a waiting line in memory.
+        msg = document["msg"]
+        options = {name: value for name, value in msg["options"].items() if name != "eta"}
+        super().__init__(Message(**{**msg, "args": tuple(msg["args"]), "options": options}))  # type: ignore[no-untyped-call]
+        self.broker = broker
+        self.token: UUID = document["lease"]["token"]
+        self.crashes: int = document.get("crashes", 0)
+        self.order = order
+        self.settled = False
+        # What an ack has to write. Retries asks for a repeat before the ack; if the database is away at that moment,
+        # the ack, which the worker repeats until it succeeds, must still write the repeat and not the end.
+        self.outcome: documents.Pipeline = documents.done(keep_ms=broker.done_ttl_ms)
+
+    def __lt__(self, other: Delivery) -> bool:
+        """Claimed first goes first: the worker's own queue asks this of messages of equal priority."""
+        return self.order < other.order
+
+    def settle(self, outcome: documents.Pipeline) -> None:
+        """Write the outcome if this delivery still holds its lease, inside the caller's transaction if there is one.
+
+        Raises LeaseLost, with nothing changed, when it does not.
+        """
+        if self.settled:
+            raise LeaseLost(f"message {self.message_id} was settled before")
+        session = current_session()
+        queue = self.broker.queues[self.queue_name] if session else self.broker.acks[self.queue_name]
+        result = queue.update_one({"_id": UUID(self.message_id), "lease.token": self.token}, outcome, session=session)
+        if result.matched_count == 0:
+            raise LeaseLost(f"the lease of message {self.message_id} ran out")
+        on_commit(self._mark_settled)
+
+    def _mark_settled(self) -> None:
+        self.settled = True
+
+
+_current: ContextVar[Delivery | None] = ContextVar("delivery", default=None)
+
+
+def current_delivery() -> Delivery | None:
+    """The message that the calling thread is running, or None outside a worker."""
+    return _current.get()
+
+
+def set_current(delivery: Delivery | None) -> None:
+    _current.set(delivery)
+
+
+def complete_current() -> None:
+    """Finish the message being run, in the transaction around the caller; outside a worker there is nothing to finish.
+
+    Raises LeaseLost, which rolls the transaction back: what this run did belongs to the newer delivery now.
+    """
+    delivery = current_delivery()
+    if delivery:
+        delivery.settle(documents.done(keep_ms=delivery.broker.done_ttl_ms))
+
+
+def reschedule_current(*, delay_ms: float, options: dict[str, Any] | None = None) -> None:
+    """Run the message again later, in the transaction around the caller, as no retry and at no attempt's cost.
+
+    `options` are merged into the message's. Raises LeaseLost like `complete_current`.
+    """
+    delivery = current_delivery()
+    if delivery:
+        message = delivery._message.copy(options=options or {})  # noqa: SLF001 (MessageProxy has no other door)
+        delivery.settle(documents.rescheduled(message.asdict(), delay_ms=delay_ms))

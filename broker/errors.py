@@ -1,0 +1,37 @@
+"""What can go wrong in the queue, and where the driver's errors become Dramatiq's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dramatiq.errors import BrokerError, ConnectionClosed
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+
+
+class LeaseLost(BrokerError):
+    """This delivery is no longer ours: its lease ran out, or it was settled before. Nothing was changed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)  # type: ignore[no-untyped-call]
+
+
+_PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
+
+
+def is_passing(error: PyMongoError) -> bool:
+    """Whether the database is away or changing its primary, rather than refusing what was asked."""
+    return isinstance(error, ConnectionFailure | ExecutionTimeout) or any(
+        error.has_error_label(label) for label in _PASSING_LABELS
+    )
+
+
+@contextmanager
+def driver_errors() -> Iterator[None]:
+    """Turn the driver's connection failures into the one that Dramatiq's workers wait and retry for."""
+    try:
+        yield
+    except PyMongoError as error:
+        if is_passing(error):
+            raise ConnectionClosed(error) from error
+        raise

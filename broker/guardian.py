@@ -1,0 +1,151 @@
+"""The guardian of one worker process: a small process beside it that keeps its lease, and ends it when the worker dies.
+
+It renews the worker's lease as long as the worker lives, whatever native code the worker is busy with. When the worker
+is gone, however it went, the guardian gives its messages back at once: those that were running are charged a crash,
+those that were only prefetched are not. Should both die together, with their machine, the lease runs out and the
+guardian of any other worker does the same.
+
+Started by `leases` as a program; it imports nothing of ours so that it stays small. Its orders come by standard input,
+which the worker then keeps open for as long as it lives.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import random
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
+
+Document = dict[str, Any]
+BEATS_PER_LEASE = 4
+
+
+def renewal(lease_s: float, *, collection: str | None = None) -> list[Document]:
+    """The update that puts a worker's deadline `lease_s` into the future, and names one more queue that it reads."""
+    fields: Document = {"expires": {"$add": ["$$NOW", int(lease_s * 1000)]}}
+    if collection:
+        fields["collections"] = {"$setUnion": [{"$ifNull": ["$collections", []]}, [collection]]}
+    return [{"$set": fields}]
+
+
+def charged(max_crashes: int, dead_ttl_ms: int) -> list[Document]:
+    """The update of a message that was running when its worker died: ready again, or a dead letter."""
+    too_often = {"$gte": ["$crashes", max_crashes]}
+    return [
+        {"$set": {"crashes": {"$add": [{"$ifNull": ["$crashes", 0]}, 1]}}},
+        {
+            "$set": {
+                "state": {"$cond": [too_often, "REJECTED", "QUEUED"]},
+                "reason": {"$cond": [too_often, "its worker died each time it ran", "$$REMOVE"]},
+                "expire_at": {"$cond": [too_often, {"$add": ["$$NOW", dead_ttl_ms]}, "$$REMOVE"]},
+            }
+        },
+        {"$unset": "lease"},
+    ]
+
+
+class Guardian:
+    def __init__(self, orders: Document) -> None:
+        self.worker_id: str = orders["worker_id"]
+        self.parent_pid: int = orders["parent_pid"]
+        self.lease_s: float = orders["lease_s"]
+        self.max_crashes: int = orders["max_crashes"]
+        self.dead_ttl_ms: int = orders["dead_ttl_ms"]
+        self.slots = mmap.mmap(orders["slots_fd"], 0, prot=mmap.PROT_READ)
+        client: MongoClient[Document] = MongoClient(**{**orders["client"], "serverSelectionTimeoutMS": 2000})
+        self.database: Database[Document] = client.get_database(
+            orders["database"],
+            codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
+            write_concern=WriteConcern("majority"),
+        )
+        self.workers = self.database[orders["workers"]]
+        self.rescue_from = time.monotonic() + self.lease_s
+
+    def watch(self) -> None:
+        """Renew and rescue until the worker is gone; then end its lease."""
+        while not self._is_worker_gone(within_s=self.lease_s / BEATS_PER_LEASE * random.uniform(0.8, 1.0)):  # noqa: S311
+            try:
+                if not is_suspended(self.parent_pid):
+                    self._renew()
+                self._rescue_others()
+            except PyMongoError:
+                # Where the database was away for everyone, everyone's lease has run out. Whoever lives must get the
+                # time to say so before anything is taken away.
+                self.rescue_from = time.monotonic() + self.lease_s
+        self._end_lease()
+
+    def _is_worker_gone(self, *, within_s: float) -> bool:
+        """The pipe closes with its last holder, which may be a child of the worker; so ask for the parent too."""
+        readable, _, _ = select.select([sys.stdin], [], [], within_s)
+        return bool(readable) or os.getppid() != self.parent_pid
+
+    def _renew(self) -> None:
+        running = {"$set": {"running": self._running()}}
+        self.workers.update_one({"_id": self.worker_id}, [*renewal(self.lease_s), running], upsert=True)
+
+    def _rescue_others(self) -> None:
+        if time.monotonic() < self.rescue_from:
+            return
+        for worker in self.workers.find({"_id": {"$ne": self.worker_id}, "$expr": {"$lt": ["$expires", "$$NOW"]}}):
+            self._give_back(worker, worker.get("running", []))
+
+    def _end_lease(self) -> None:
+        give_up_at = time.monotonic() + self.lease_s
+        while time.monotonic() < give_up_at:
+            try:
+                worker = self.workers.find_one({"_id": self.worker_id})
+                if worker:
+                    self._give_back(worker, self._running())
+                return
+            except PyMongoError:
+                time.sleep(0.1)
+
+    def _give_back(self, worker: Document, running: list[UUID]) -> None:
+        """The worker's document goes last: as long as it is there, somebody will finish what is begun here."""
+        held = {"state": "CONSUMED", "lease.worker": worker["_id"]}
+        for name in worker.get("collections", []):
+            queue = self.database[name]
+            queue.update_many({**held, "_id": {"$in": running}}, charged(self.max_crashes, self.dead_ttl_ms))
+            queue.update_many(held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
+        self.workers.delete_one({"_id": worker["_id"], "expires": worker["expires"]})
+
+    def _running(self) -> list[UUID]:
+        raw = self.slots[:]
+        return [UUID(bytes=raw[i : i + 16]) for i in range(0, len(raw), 16) if any(raw[i : i + 16])]
+
+
+def is_suspended(pid: int) -> bool:
+    """Whether a process was stopped by a signal or a debugger; False where the system does not tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in {"T", "t"}
+
+
+def main() -> None:
+    # The worker decides when it stops; a Ctrl-C or a stop of the whole group must not take its guardian first.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # Read unbuffered: nothing may be left in a buffer that `select` cannot see.
+    with os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0, closefd=True) as pipe:
+        orders = pickle.load(pipe)  # noqa: S301 (from our own parent)
+    Guardian(orders).watch()
+
+
+if __name__ == "__main__":
+    main()

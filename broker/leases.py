@@ -1,0 +1,125 @@
+"""A worker process's side of its lease: which worker it is, which queues it reads, what it is running just now."""
+
+from __future__ import annotations
+
+import atexit
+import mmap
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from threading import Lock, get_ident
+from typing import Any
+from uuid import UUID, uuid4
+
+from pymongo import MongoClient
+
+from broker import guardian
+
+SLOTS = 4096
+SLOT_BYTES = 16
+
+
+class Lease:
+    """The lease of one worker process. It begins with the first queue it has to cover and ends with `close`.
+
+    Renewing it is the work of a guardian, a small process of its own (see `guardian`), because a step may keep this
+    process's interpreter to itself for longer than a lease lasts. What runs here is written to shared memory, one slot
+    a thread, which costs no call to the system and outlives this process.
+    """
+
+    def __init__(
+        self,
+        client: MongoClient[Any],
+        database_name: str,
+        workers_name: str,
+        *,
+        lease_s: float,
+        max_crashes: int,
+        dead_ttl_ms: int,
+    ) -> None:
+        self.worker_id = ""
+        self._client = client
+        self._workers = client[database_name][workers_name]
+        self._lock = Lock()
+        self._pid = 0
+        self._guardian: subprocess.Popen[bytes] | None = None
+        self._slots: mmap.mmap | None = None
+        self._slot_of: dict[int, int] = defaultdict(lambda: len(self._slot_of) % SLOTS)
+        self._orders: dict[str, Any] = {
+            "database": database_name,
+            "workers": workers_name,
+            "lease_s": lease_s,
+            "max_crashes": max_crashes,
+            "dead_ttl_ms": dead_ttl_ms,
+        }
+
+    def cover(self, collection_name: str) -> None:
+        """Hold the lease for a queue's collection from now on. Must come before the first claim from it."""
+        with self._lock:
+            if self._pid != os.getpid():
+                self._begin()
+            self._workers.update_one(
+                {"_id": self.worker_id},
+                guardian.renewal(self._orders["lease_s"], collection=collection_name),
+                upsert=True,
+            )
+
+    def mark_running(self, message_id: str) -> None:
+        """Note that the calling thread starts this message."""
+        self._write_slot(UUID(message_id).bytes)
+
+    def mark_idle(self) -> None:
+        """Note that the calling thread runs nothing."""
+        self._write_slot(bytes(SLOT_BYTES))
+
+    def close(self) -> None:
+        """End the lease: the guardian gives back what is still held, uncharged unless it is running, and ends."""
+        with self._lock:
+            if self._guardian is None or self._pid != os.getpid():
+                return
+            if self._guardian.stdin:
+                self._guardian.stdin.close()
+            try:
+                self._guardian.wait(timeout=self._orders["lease_s"])
+            except subprocess.TimeoutExpired:
+                self._guardian.kill()
+                self._guardian.wait()
+            self._guardian = None
+            self._pid = 0
+            atexit.unregister(self.close)
+
+    def _write_slot(self, value: bytes) -> None:
+        if self._slots is not None:
+            start = self._slot_of[get_ident()] * SLOT_BYTES
+            self._slots[start : start + SLOT_BYTES] = value
+
+    def _begin(self) -> None:
+        """Become a worker with a new id: a process that died under the old one is somebody else."""
+        self.worker_id = uuid4().hex
+        self._pid = os.getpid()
+        self._slot_of.clear()
+        with tempfile.TemporaryFile() as shared:
+            shared.truncate(SLOTS * SLOT_BYTES)
+            self._slots = mmap.mmap(shared.fileno(), SLOTS * SLOT_BYTES)
+            self._guardian = subprocess.Popen(
+                # -P keeps this package's folder off the guardian's path, where our module names could hide others.
+                [sys.executable, "-P", guardian.__file__],
+                stdin=subprocess.PIPE,
+                pass_fds=[shared.fileno()],
+                start_new_session=True,
+            )
+            orders = {
+                **self._orders,
+                "worker_id": self.worker_id,
+                "parent_pid": self._pid,
+                "slots_fd": shared.fileno(),
+                # The driver has no public way to open a second client like a given one in another process.
+                "client": self._client._init_kwargs,  # noqa: SLF001
+            }
+            assert self._guardian.stdin is not None  # noqa: S101 (Popen was asked for a pipe)
+            pickle.dump(orders, self._guardian.stdin)
+            self._guardian.stdin.flush()
+        atexit.register(self.close)

@@ -1,0 +1,98 @@
+"""A MongoDB transaction that `.send()` joins: what is saved and what is sent commit together or not at all."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+T = TypeVar("T")
+
+DURABLE = WriteConcern("majority", j=True)
+RETRY_FOR_S = 20.0
+"""How long a commit or a conflict is tried again before its error is the caller's."""
+
+
+@dataclass
+class _Transaction:
+    session: ClientSession
+    after_commit: list[Callable[[], None]] = field(default_factory=list)
+
+
+_current: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
+
+
+def current_session() -> ClientSession | None:
+    """The session of the transaction around the caller, or None."""
+    transaction = _current.get()
+    return transaction.session if transaction else None
+
+
+def on_commit(callback: Callable[[], None]) -> None:
+    """Call back once the transaction around the caller has committed; at once when there is none."""
+    transaction = _current.get()
+    if transaction is None:
+        callback()
+    else:
+        transaction.after_commit.append(callback)
+
+
+@contextmanager
+def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
+    """Run the block in one transaction; every message sent inside is enqueued by its commit.
+
+    An exception rolls everything back. A conflict with another writer surfaces as a PyMongoError labelled
+    `TransientTransactionError`: a block cannot be run again from here, use `run_in_transaction` for that.
+    """
+    if _current.get() is not None:
+        raise RuntimeError("A transaction is open already; MongoDB has no nested ones.")
+    with client.start_session() as session:
+        session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
+        current = _Transaction(session)
+        token = _current.set(current)
+        try:
+            yield session
+            _commit(session)
+        finally:
+            _current.reset(token)
+    for callback in current.after_commit:
+        callback()
+
+
+def run_in_transaction(client: MongoClient[Any], work: Callable[[ClientSession], T]) -> T:
+    """Run `work` in a transaction, again from its start whenever another writer got in between.
+
+    `work` must do nothing that a rollback does not undo. Raises the last error after RETRY_FOR_S seconds.
+    """
+    give_up_at = time.monotonic() + RETRY_FOR_S
+    wait_s = 0.002
+    while True:
+        try:
+            with transaction(client) as session:
+                return work(session)
+        except PyMongoError as error:
+            if not error.has_error_label("TransientTransactionError") or time.monotonic() > give_up_at:
+                raise
+        time.sleep(random.uniform(0, wait_s))  # noqa: S311 (spreads rivals apart, guards no secret)
+        wait_s = min(2 * wait_s, 0.1)
+
+
+def _commit(session: ClientSession) -> None:
+    """Commit; when the answer is lost, ask again. The server commits a transaction once, however often it is asked."""
+    give_up_at = time.monotonic() + RETRY_FOR_S
+    while True:
+        try:
+            return session.commit_transaction()
+        except PyMongoError as error:
+            if not error.has_error_label("UnknownTransactionCommitResult") or time.monotonic() > give_up_at:
+                raise

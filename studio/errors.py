@@ -1,0 +1,260 @@
+"""The one registry of errors that people see: symbol, number, HTTP status, retryable or not, words, next step.
+
+Code raises `StudioError("SYMBOL", **params)`. Jobs store symbol and parameters, and are translated when they are read,
+so a wording mended today also mends yesterday's failures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    zh: str
+    en: str
+
+    def in_(self, language: Language) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One row of the registry. `number` is 4xx for the caller's mistakes, 5xx for ours, 9xx for business outcomes."""
+
+    status: int
+    number: int
+    retryable: bool
+    message: Text
+    next_step: Text
+
+
+class StudioError(Exception):
+    """A situation of the registry, with the parameters that its words name."""
+
+    def __init__(self, symbol: str, **params: str | float) -> None:
+        super().__init__(symbol)
+        self.symbol = symbol
+        self.params = params
+
+    @property
+    def kind(self) -> ErrorKind:
+        return REGISTRY[self.symbol]
+
+
+class NotNow(Exception):
+    """Something outside is busy or away. The same call may well succeed after `retry_after_s` seconds."""
+
+    def __init__(self, what: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(what)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(Exception):
+    """A call went out and its answer was lost: it may have been accepted. It must never be sent blindly again."""
+
+
+def describe(symbol: str, params: dict[str, str | float], language: Language) -> dict[str, str | bool | int]:
+    """The public words of an error: `code`, `message`, `nextStep`, `retryable`, `number`."""
+    kind = REGISTRY[symbol]
+    return {
+        "code": symbol,
+        "number": kind.number,
+        "message": kind.message.in_(language).format(**params),
+        "nextStep": kind.next_step.in_(language).format(**params),
+        "retryable": kind.retryable,
+    }
+
+
+def _row(status: int, number: int, *, retryable: bool = False, zh: tuple[str, str], en: tuple[str, str]) -> ErrorKind:
+    return ErrorKind(status, number, retryable, Text(zh[0], en[0]), Text(zh[1], en[1]))
+
+
+REGISTRY: dict[str, ErrorKind] = {
+    "CLIENT_ID_REQUIRED": _row(
+        400,
+        400,
+        zh=("缺少 X-Client-Id 请求头。", "请在每个请求中带上客户端标识 X-Client-Id。"),
+        en=("The X-Client-Id header is missing.", "Send the client's id in X-Client-Id with every request."),
+    ),
+    "CLIENT_ID_INVALID": _row(
+        400,
+        400,
+        zh=("X-Client-Id 的格式不正确。", "请使用 10 至 64 个字符，仅限字母、数字、“_”和“-”。"),
+        en=("The X-Client-Id header is malformed.", "Use 10 to 64 characters: letters, digits, '_' and '-'."),
+    ),
+    "INVALID_INPUT": _row(
+        400,
+        400,
+        zh=("请求内容有误。", "请根据 errors 中列出的字段修改后重试。"),
+        en=("The request is not valid.", "Correct the fields listed in errors and try again."),
+    ),
+    "NOT_FOUND": _row(
+        404,
+        404,
+        zh=("没有找到这项内容。", "请检查编号是否正确，或返回画廊重新选择。"),
+        en=("There is no such thing here.", "Check the id, or go back to the gallery and choose again."),
+    ),
+    "METHOD_NOT_ALLOWED": _row(
+        405,
+        405,
+        zh=("这个地址不支持该请求方法。", "请查看接口文档中的方法。"),
+        en=("This address does not take that method.", "See the API's description for the methods it takes."),
+    ),
+    "UPLOAD_NOT_FOUND": _row(
+        404,
+        404,
+        retryable=True,
+        zh=("没有找到已上传的文件。", "请先把文件上传到预签名地址，再提交。"),
+        en=("The uploaded file is not there.", "Upload the file to its presigned address first, then commit it."),
+    ),
+    "UPLOAD_CHANGED": _row(
+        409,
+        409,
+        zh=("上传的文件与声明的不一致。", "请重新申请上传地址并再次上传。"),
+        en=("The uploaded file is not the one announced.", "Ask for a new upload address and upload again."),
+    ),
+    "FILE_TOO_LARGE": _row(
+        413,
+        413,
+        zh=("文件太大，最多 {max_bytes} 字节。", "请压缩或裁剪后再上传。"),
+        en=("The file is too large; at most {max_bytes} bytes are allowed.", "Make it smaller and upload it again."),
+    ),
+    "IMAGE_TOO_LARGE": _row(
+        422,
+        422,
+        zh=("图片有 {pixels} 像素，最多 {max_pixels} 像素。", "请用较低的分辨率重新拍摄。"),
+        en=("The picture has {pixels} pixels; at most {max_pixels} are allowed.", "Take it at a lower resolution."),
+    ),
+    "IMAGE_UNREADABLE": _row(
+        422,
+        422,
+        zh=("这张图片打不开。", "请重新拍摄或导出为 JPEG、PNG 或 WebP。"),
+        en=("This picture cannot be opened.", "Take it again, or save it as JPEG, PNG or WebP."),
+    ),
+    "AUDIO_UNREADABLE": _row(
+        422,
+        422,
+        zh=("这段录音打不开。", "请重新录制，或改用 MP3、M4A、WebM、WAV、OGG 或 FLAC。"),
+        en=("This recording cannot be opened.", "Record it again, or use MP3, M4A, WebM, WAV, OGG or FLAC."),
+    ),
+    "AUDIO_TOO_LONG": _row(
+        422,
+        422,
+        zh=("录音有 {seconds} 秒，最多 {max_seconds} 秒。", "请录一段短一些的故事。"),
+        en=("The recording lasts {seconds} s; at most {max_seconds} s are allowed.", "Record a shorter story."),
+    ),
+    "VIDEO_UNREADABLE": _row(
+        422,
+        422,
+        zh=("这段视频打不开。", "请改用 MP4、WebM 或 MOV 格式。"),
+        en=("This video cannot be opened.", "Use MP4, WebM or MOV."),
+    ),
+    "KIND_MISMATCH": _row(
+        415,
+        415,
+        zh=("这个文件不是{kind}类型。", "请检查选择的文件。"),
+        en=("This file is not of the kind {kind}.", "Check which file was chosen."),
+    ),
+    "MIME_NOT_SUPPORTED": _row(
+        415,
+        415,
+        zh=("不支持 {mime} 格式。", "可用的格式请见 /init 返回的上传说明。"),
+        en=("The format {mime} is not supported.", "The answer of /init lists the formats that are."),
+    ),
+    "NO_STORY": _row(
+        422,
+        900,
+        zh=("还没有听到故事。", "请录下故事，或者写下几句话。"),
+        en=("There is no story yet.", "Record the story, or write a few words."),
+    ),
+    "NO_DRAWING": _row(
+        422,
+        901,
+        zh=("这个作品还没有画。", "请先上传一张画。"),
+        en=("This artwork has no drawing yet.", "Upload a drawing first."),
+    ),
+    "ANALYSIS_NOT_READY": _row(
+        404,
+        902,
+        retryable=True,
+        zh=("这幅画的解读还没有准备好。", "请稍后再来看看。"),
+        en=("The reading of this drawing is not ready.", "Look again a little later."),
+    ),
+    "JOB_NOT_RETRYABLE": _row(
+        409,
+        903,
+        zh=("这个任务现在不能重试。", "只有失败的任务才能重试。"),
+        en=("This job cannot be retried now.", "Only a job that failed can be retried."),
+    ),
+    "RENDER_FAILED": _row(
+        500,
+        910,
+        retryable=True,
+        zh=("动画没有做成。", "请重试；如果仍然失败，请换一张画或一段录音。"),
+        en=("The film could not be made.", "Try again; if it fails once more, use another drawing or recording."),
+    ),
+    "CLIP_UNREADABLE": _row(
+        500,
+        911,
+        retryable=True,
+        zh=("得到的影片无法播放。", "请重试。"),
+        en=("The clip that came back cannot be played.", "Try again."),
+    ),
+    "PROVIDER_REFUSED": _row(
+        422,
+        912,
+        zh=("动画服务没有接受这次请求。", "请换一种说法或换一张画再试。"),
+        en=("The animation service did not accept this request.", "Try other words or another drawing."),
+    ),
+    "PROVIDER_TIMEOUT": _row(
+        504,
+        913,
+        retryable=True,
+        zh=("影片在时限内没有完成。", "请重试。"),
+        en=("The film was not finished in time.", "Try again."),
+    ),
+    "OUTCOME_UNKNOWN": _row(
+        502,
+        914,
+        zh=("不能确定动画服务是否已经接受这次请求。", "为避免重复付费，需要有人确认后再继续。"),
+        en=(
+            "It is not known whether the animation service took this request.",
+            "A person has to decide, so that nothing is paid for twice.",
+        ),
+    ),
+    "STEP_CRASHED": _row(
+        500,
+        915,
+        retryable=True,
+        zh=("处理这一步时程序多次中断。", "请重试；如果仍然失败，请联系管理员。"),
+        en=(
+            "The program broke off several times at this step.",
+            "Try again; if it fails once more, tell the operator.",
+        ),
+    ),
+    "INTERNAL": _row(
+        500,
+        500,
+        retryable=True,
+        zh=("出了点问题。", "请稍后重试，并向管理员提供 requestId。"),
+        en=("Something went wrong.", "Try again later, and give the operator the requestId."),
+    ),
+    "DATABASE_UNAVAILABLE": _row(
+        503,
+        503,
+        retryable=True,
+        zh=("数据库暂时无法访问。", "请稍后重试，已提交的内容不会丢失。"),
+        en=("The database cannot be reached right now.", "Try again shortly; nothing that was accepted is lost."),
+    ),
+    "STORE_UNAVAILABLE": _row(
+        503,
+        503,
+        retryable=True,
+        zh=("文件存储暂时无法访问。", "请稍后重试，已提交的内容不会丢失。"),
+        en=("The file store cannot be reached right now.", "Try again shortly; nothing that was accepted is lost."),
+    ),
+}

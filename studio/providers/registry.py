@@ -1,0 +1,56 @@
+"""Which service does what: one line per provider, chosen by name in the settings."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib import import_module
+from typing import Any, cast
+
+from studio.objects import ObjectStore
+from studio.providers.interfaces import Animator, Seer, Transcriber, Writer
+from studio.settings import Settings
+
+# Modules are named, not imported, so that a provider nobody chose costs nothing at start.
+_registry: dict[str, dict[str, str]] = {
+    "animator": {"local": "studio.providers.local_animator:LocalAnimator"},
+    "writer": {"local": "studio.providers.local_writer:LocalWriter"},
+    "seer": {"local": "studio.providers.local_seer:LocalSeer"},
+    "transcriber": {"local": "studio.providers.local_transcriber:LocalTranscriber"},
+}
+
+
+def register(capability: str, name: str, path: str) -> None:
+    """Make a provider known; `path` is "module:Class", whose constructor takes the settings and the object store."""
+    _registry[capability][name] = path
+
+
+def _make(capability: str, name: str, settings: Settings, objects: ObjectStore) -> Any:
+    known = _registry[capability]
+    if name not in known:
+        raise ValueError(f"There is no {capability} named {name!r}; known are: {', '.join(sorted(known))}.")
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)(settings, objects)
+
+
+class Providers:
+    """The providers that the settings choose, each made when first used."""
+
+    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+        self._settings = settings
+        self._objects = objects
+
+    @cached_property
+    def animator(self) -> Animator:
+        return cast(Animator, _make("animator", self._settings.video_provider, self._settings, self._objects))
+
+    @cached_property
+    def writer(self) -> Writer:
+        return cast(Writer, _make("writer", self._settings.llm_provider, self._settings, self._objects))
+
+    @cached_property
+    def seer(self) -> Seer:
+        return cast(Seer, _make("seer", self._settings.llm_provider, self._settings, self._objects))
+
+    @cached_property
+    def transcriber(self) -> Transcriber:
+        return cast(Transcriber, _make("transcriber", self._settings.asr_provider, self._settings, self._objects))

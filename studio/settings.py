@@ -1,0 +1,79 @@
+"""Every setting of the product, read once from the environment (and `.env`) and handed to constructors."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MEGABYTE = 1_000_000
+
+
+class AuthMode(StrEnum):
+    CLIENT = "client"
+    """Every call names its client in `X-Client-Id`."""
+    SINGLE = "single"
+    """The header may be left out; such calls share one default client. For one family on one machine."""
+
+
+class Settings(BaseSettings):
+    """Field names are the environment variables in lower case. Sizes are bytes, durations name their unit."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
+    mongodb_db: str = "huaban"
+
+    s3_endpoint: str = "http://127.0.0.1:9000"
+    """Where web and workers reach the bucket."""
+    s3_public_endpoint: str = ""
+    """Where browsers reach the bucket; presigned URLs carry it. Empty: the same as `s3_endpoint`."""
+    s3_region: str = "us-east-1"
+    s3_bucket: str = "huaban-media"
+    s3_access_key_id: str = "huaban"
+    s3_secret_access_key: SecretStr = SecretStr("")
+    s3_force_path_style: bool = True
+    s3_front: bool = False
+    """The web process forwards `/<bucket>/...` to `s3_endpoint`: the embedded stack's one origin."""
+    presign_expires_s: int = Field(default=600, ge=1, le=7 * 24 * 3600)
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, validation_alias=AliasChoices("PORT", "SERVER_PORT"))
+    auth_mode: AuthMode = AuthMode.CLIENT
+    owner_key: SecretStr = SecretStr("huaban-development-key")
+    """Keys the hash that turns a client id into an owner id. Changing it orphans everything stored."""
+    log_level: str = "INFO"
+
+    worker_processes: int = Field(default=1, ge=1)
+    worker_threads: int = Field(default=8, ge=1)
+
+    video_provider: str = "local"
+    llm_provider: str = "local"
+    asr_provider: str = "local"
+
+    image_max_bytes: int = 20 * MEGABYTE
+    image_max_pixels: int = 50_000_000
+    audio_max_bytes: int = 20 * MEGABYTE
+    audio_max_seconds: int = 180
+    video_max_bytes: int = 200 * MEGABYTE
+    story_max_characters: int = 2_000
+    poll_every_s: float = 5.0
+    poll_limit_s: float = 600.0
+    """A clip that is not there this long after its submission counts as never coming."""
+
+    ffmpeg: Path | None = None
+    """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
+
+    def model_post_init(self, _context: Any, /) -> None:
+        if not self.s3_public_endpoint:
+            object.__setattr__(self, "s3_public_endpoint", self.s3_endpoint)
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()
