@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Handed on by environment, so that a story may hold any character that the shell would read.
+export DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
+
 .PHONY: help install demo run test check bench clean
 .DEFAULT_GOAL := help
 
@@ -19,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 install: $(READY)  ## Make .venv with everything in it
 
 demo: $(READY)  ## A drawing and a spoken story become demo.mp4 (DRAWING=, AUDIO=, STORY=, TITLE= for your own)
-	@$(BIN)/huaban demo $(if $(DRAWING),--drawing '$(DRAWING)') $(if $(AUDIO),--audio '$(AUDIO)')
+	@$(BIN)/huaban demo
 
 run: $(READY)  ## Start the whole product and keep it running (PORT=8080, HUABAN_DATA=.huaban)
 	@$(BIN)/huaban run

@@ -1,0 +1,31 @@
+"""The steps of a job, one actor each, and the broker they run on: `dramatiq actors` starts a worker.
+
+    video      transcribe -> refine_text -> submit_video -> poll_video -> capture_video -> analyze
+    analysis   analyze
+
+The broker is set before any actor is imported, because an actor belongs to the broker of its declaration.
+"""
+
+from actors.wiring import broker, studio  # isort: skip
+
+from actors.analyze import analyze
+from actors.capture_video import capture_video
+from actors.poll_video import poll_video
+from actors.refine_text import refine_text
+from actors.steps import send_step
+from actors.submit_video import submit_video
+from actors.sweep import sweep
+from actors.transcribe import transcribe
+
+__all__ = [
+    "analyze",
+    "broker",
+    "capture_video",
+    "poll_video",
+    "refine_text",
+    "send_step",
+    "studio",
+    "submit_video",
+    "sweep",
+    "transcribe",
+]

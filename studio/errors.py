@@ -104,6 +104,12 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("这个地址不支持该请求方法。", "请查看接口文档中的方法。"),
         en=("This address does not take that method.", "See the API's description for the methods it takes."),
     ),
+    "BODY_TOO_LARGE": _row(
+        413,
+        413,
+        zh=("请求内容太大。", "请把媒体文件上传到预签名地址，不要放在请求里。"),
+        en=("The request is too large.", "Upload media to their presigned address instead of sending them here."),
+    ),
     "UPLOAD_NOT_FOUND": _row(
         404,
         404,

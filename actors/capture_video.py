@@ -1,0 +1,55 @@
+"""Step 5: bring the clip into our own bucket and hang it in the gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from actors.steps import Done, JobMovedOn, Outcome, step
+from actors.wiring import studio
+from studio.films import hang
+from studio.jobs import Job
+from studio.keys import object_key
+from studio.media import clips
+from studio.media_assets import Kind
+from studio.pipelines import CAPTURE_VIDEO
+from studio.providers import Clip
+from studio.stopwatch import outside
+
+
+@step(CAPTURE_VIDEO)
+def capture_video(job: Job) -> Outcome:
+    """Fetch the clip, check that it plays, store it with a still, and make it the artwork's newest film.
+
+    Keys and ids come from the job, so a second run writes the same objects once more.
+    """
+    submission = job.submission
+    if submission is None or submission.clip is None:
+        raise JobMovedOn
+    asset_id = f"{job.id}-film"
+    key = object_key(job.owner, job.artwork_id, "video", job.version, f"{asset_id}.mp4")
+    poster_key = object_key(job.owner, job.artwork_id, "thumb", job.version, f"{asset_id}.jpg")
+    with TemporaryDirectory(prefix="huaban-") as folder:
+        film, still = Path(folder) / "film.mp4", Path(folder) / "still.jpg"
+        with outside():
+            studio.providers.animator.fetch(Clip(submission.clip), film)
+            facts = clips.inspect(film)
+            clips.poster(film, still)
+        studio.objects.upload(still, poster_key, mime="image/jpeg")
+        stored = studio.objects.upload(film, key, mime=facts.mime)
+    asset = {
+        "_id": asset_id,
+        "owner": job.owner,
+        "artwork_id": job.artwork_id,
+        "kind": Kind.VIDEO,
+        "key": key,
+        "mime": facts.mime,
+        "size": stored.size,
+        "etag": stored.etag,
+        "source": job.id,
+        "width": facts.width,
+        "height": facts.height,
+        "seconds": facts.seconds,
+        "poster_key": poster_key,
+    }
+    return Done(lambda session: hang(studio, job, asset, session=session))

@@ -1,0 +1,23 @@
+"""Step 2: tidy the story and say how its picture should move."""
+
+from __future__ import annotations
+
+from actors.steps import Done, Outcome, step
+from actors.wiring import studio
+from studio.films import artwork_of, language_of
+from studio.jobs import Job
+from studio.pipelines import REFINE_TEXT
+from studio.stopwatch import outside
+
+
+@step(REFINE_TEXT)
+def refine_text(job: Job) -> Outcome:
+    """Store the writer's words for the artwork's story."""
+    artwork = artwork_of(studio, job)
+    if artwork.words is not None:
+        return Done()
+    with outside():
+        words = studio.providers.writer.refine(
+            artwork.story, title=artwork.title, language=language_of(artwork.story, artwork.title)
+        )
+    return Done(lambda session: studio.artworks.set_words(artwork.id, words, session=session))

@@ -1,0 +1,209 @@
+"""What all steps share. A step is a function from a job to an outcome; this module loads the one and settles the other.
+
+Settling is one transaction: the step's output, the job's new state, its event, the next message and the end of the
+message that ran commit together or not at all. The work itself runs outside of it. A worker that dies before the
+commit has changed nothing, so the step runs again; one that dies after it has left nothing to do.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import dramatiq
+import structlog
+from dramatiq.middleware import Interrupt
+from pymongo.client_session import ClientSession
+from pymongo.errors import PyMongoError
+
+from actors.wiring import studio
+from broker import complete_current, current_delivery, reschedule_current, run_in_transaction
+from broker.errors import LeaseLost, is_passing
+from studio import stopwatch
+from studio.artworks import ArtworkStatus
+from studio.errors import NotNow, OutcomeUnknown, StudioError
+from studio.films import stop_job
+from studio.jobs import LIVE, Failure, Job, JobStatus
+from studio.pipelines import JobKind, Step
+
+log = structlog.get_logger("actors")
+
+MAX_RETRIES = 3
+MIN_BACKOFF_MS = 1_000
+MAX_BACKOFF_MS = 30_000
+TIME_LIMIT_MS = 15 * 60 * 1000
+REPORT_EVERY_S = 0.5
+
+Save = Callable[[ClientSession], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The step is finished. `save` stores its output inside the settling transaction."""
+
+    save: Save | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Nothing to store yet; run the step again in `after_s` seconds. Holds no thread and counts as no attempt."""
+
+    after_s: float
+    progress: float | None = None
+
+
+Outcome = Done | LookAgain
+
+
+class JobMovedOn(Exception):
+    """The job is no longer where this message left it; what the step did is not wanted any more."""
+
+
+def step(plan: Step, *, priority: int = 0) -> Callable[[Callable[[Job], Outcome]], dramatiq.Actor[..., Any]]:
+    """Make a function the actor of a plan's step."""
+
+    def declare(work: Callable[[Job], Outcome]) -> dramatiq.Actor[..., Any]:
+        @dramatiq.actor(
+            actor_name=plan.name,
+            priority=priority,
+            max_retries=MAX_RETRIES,
+            min_backoff=MIN_BACKOFF_MS,
+            max_backoff=MAX_BACKOFF_MS,
+            time_limit=TIME_LIMIT_MS,
+        )
+        @functools.wraps(work)
+        def run(job_id: str) -> None:
+            job = begin(job_id, plan.name)
+            if job is None:
+                return
+            with structlog.contextvars.bound_contextvars(job_id=job.id, request_id=job.request_id, step=plan.name):
+                perform(work, job)
+
+        return run
+
+    return declare
+
+
+def send_step(job: Job) -> None:
+    """Send the message that runs a job's step, in the transaction around the caller."""
+    dramatiq.get_broker().get_actor(job.step).send(job.id)
+
+
+def begin(job_id: str, name: str) -> Job | None:
+    """The job, if this step is what it waits for; a message that comes late finds nothing to do."""
+    job = studio.jobs.load(job_id)
+    if job is None or job.step != name or job.status not in LIVE:
+        return None
+    if job.status is JobStatus.QUEUED:
+        queued = job
+        run_in_transaction(studio.client, lambda session: _start(queued, session))
+        return studio.jobs.load(job_id)
+    return job
+
+
+def perform(work: Callable[[Job], Outcome], job: Job) -> None:
+    """Do a step's work and settle what came of it."""
+    stopwatch.reset()
+    began = time.monotonic()
+    try:
+        outcome = work(job)
+        settle(job, outcome)
+    except NotNow as busy:
+        _wait_for(busy)
+    except StudioError as error:
+        fail(job, Failure(error.symbol, error.params))
+    except OutcomeUnknown:
+        fail(job, Failure("OUTCOME_UNKNOWN"), status=JobStatus.NEEDS_ATTENTION)
+    except (JobMovedOn, LeaseLost) as late:
+        log.info("step_outrun", reason=type(late).__name__)
+    except (Exception, Interrupt) as error:
+        if isinstance(error, PyMongoError) and is_passing(error):
+            _wait_for(NotNow("database"))
+        elif _is_last_attempt():
+            log.exception("step_failed")
+            fail(job, Failure("INTERNAL"))
+        else:
+            raise
+    else:
+        log.info("step_settled", outcome=type(outcome).__name__, ms=round(1000 * (time.monotonic() - began)))
+
+
+def settle(job: Job, outcome: Outcome) -> None:
+    """Store a step's outcome and what follows from it, all in one transaction."""
+    match outcome:
+        case Done(save):
+            run_in_transaction(studio.client, lambda session: _advance(job, save, session))
+        case LookAgain(after_s, progress):
+            if progress is not None:
+                report(job, progress)
+            reschedule_current(delay_ms=1000 * after_s)
+
+
+def fail(job: Job, failure: Failure, *, status: JobStatus = JobStatus.FAILED) -> None:
+    """Stop a job, with words that people can read, and finish the message of its step."""
+    log.warning("job_stopped", code=failure.symbol)
+
+    def stop(session: ClientSession) -> None:
+        stop_job(studio, job, failure, status=status, outside_ms=stopwatch.outside_ms(), session=session)
+        complete_current()
+
+    run_in_transaction(studio.client, stop)
+
+
+def report(job: Job, fraction: float) -> None:
+    """Tell the watchers how far the step is."""
+    run_in_transaction(studio.client, lambda session: studio.jobs.report(job, fraction, session=session))
+
+
+def reporter(job: Job) -> Callable[[float], None]:
+    """`report` for providers that tell their progress all the time: twice a second is enough for watchers."""
+    told_at = time.monotonic()
+
+    def tell(fraction: float) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= REPORT_EVERY_S:
+            report(job, fraction)
+            told_at = time.monotonic()
+
+    return tell
+
+
+def seconds_since(job: Job, moment: datetime) -> float:
+    """How long ago something was when the job was loaded, on the server's clock."""
+    return (job.read_at - moment).total_seconds() if job.read_at else 0.0
+
+
+def _start(job: Job, session: ClientSession) -> None:
+    # Started twice, by a redelivered message, it simply runs already.
+    studio.jobs.start(job, session=session)
+    if job.kind is JobKind.VIDEO:
+        studio.artworks.set_status_without_film(job.artwork_id, ArtworkStatus.GENERATING, session=session)
+
+
+def _advance(job: Job, save: Save | None, session: ClientSession) -> None:
+    if save:
+        save(session)
+    moved = studio.jobs.advance(job, outside_ms=stopwatch.outside_ms(), session=session)
+    if moved is None:
+        raise JobMovedOn
+    if moved.status is JobStatus.RUNNING:
+        send_step(moved)
+    complete_current()
+
+
+def _wait_for(busy: NotNow) -> None:
+    """Run the step again later without counting an attempt: what it waits for is not its own fault."""
+    delivery = current_delivery()
+    waits = delivery.options.get("waits", 0) if delivery else 0
+    delay_s = busy.retry_after_s if busy.retry_after_s is not None else min(2.0**waits, MAX_BACKOFF_MS / 1000)
+    log.warning("step_waits", reason=str(busy), delay_s=delay_s)
+    reschedule_current(delay_ms=1000 * delay_s, options={"waits": waits + 1})
+
+
+def _is_last_attempt() -> bool:
+    delivery = current_delivery()
+    return delivery is not None and delivery.options.get("retries", 0) >= MAX_RETRIES

@@ -1,0 +1,27 @@
+"""Step 1: hear what the child tells."""
+
+from __future__ import annotations
+
+from actors.steps import Done, Outcome, step
+from actors.wiring import studio
+from studio.errors import StudioError
+from studio.films import artwork_of, recording_of
+from studio.jobs import Job
+from studio.pipelines import TRANSCRIBE
+from studio.stopwatch import outside
+
+
+@step(TRANSCRIBE)
+def transcribe(job: Job) -> Outcome:
+    """Store what was said in the recording. Where nothing can tell, the typed story or the voice stands for it."""
+    artwork = artwork_of(studio, job)
+    recording = recording_of(studio, artwork)
+    if recording is None or artwork.transcript is not None:
+        return Done()
+    if recording.silent:
+        if not artwork.description:
+            raise StudioError("NO_STORY")
+        return Done()
+    with studio.objects.local_copy(recording.key) as path, outside():
+        transcript = studio.providers.transcriber.transcribe(path)
+    return Done(lambda session: studio.artworks.set_transcript(artwork.id, transcript, session=session))

@@ -1,0 +1,27 @@
+"""The `huaban` command. Each subcommand has a module of its own and is listed here."""
+
+from __future__ import annotations
+
+import rich_click as click
+from dotenv import load_dotenv
+
+from app.cli.api import api
+from app.cli.demo import demo
+from app.cli.doctor import doctor
+from app.cli.run import run
+from app.cli.worker import worker
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="huaban", prog_name="huaban")
+def main() -> None:
+    """HuaBan (画伴): a child's drawing and spoken story become a moving picture.
+
+    Settings come from the environment and from a .env file in the current folder.
+    """
+    # The settings read .env themselves. The options and the stack look at the environment, and must see the same.
+    load_dotenv(".env")
+
+
+for command in (run, demo, api, worker, doctor):
+    main.add_command(command)

@@ -1,0 +1,22 @@
+"""Lines on the terminal: coloured where a person looks, plain in a file or a pipe."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+
+from app.stack import StackError
+
+# Not wrapped: addresses must stay whole, to be clicked and to be searched for.
+console = Console(soft_wrap=True, highlight=False)
+errors = Console(soft_wrap=True, highlight=False, stderr=True)
+
+
+def part_line(part: str, line: str) -> None:
+    """One line about one part of the stack."""
+    console.print(f"[cyan]{part:<8}[/] {escape(line)}")
+
+
+def complain(error: StackError) -> None:
+    """What happened, and how to mend it, on standard error."""
+    errors.print(f"[bold red]{escape(error.what)}[/]\n{escape(error.mend)}")

@@ -1,0 +1,113 @@
+"""A client of the public HTTP API, as the demo, the benches and the tests use it; it knows nothing of the inside."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+Json = dict[str, Any]
+
+MIME_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".webm": "audio/webm",
+    ".m4a": "audio/mp4",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".ogg": "audio/ogg",
+    ".flac": "audio/flac",
+}
+FINAL = {"succeeded", "failed", "needs_attention"}
+
+
+class Refused(Exception):
+    """The API answered with a problem; `problem` is its body."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(f"{problem.get('message')} {problem.get('nextStep')} ({problem.get('code')})")
+        self.problem = problem
+
+
+class Client:
+    """One client id at one deployment."""
+
+    def __init__(self, base_url: str, client_id: str, *, language: str = "en") -> None:
+        headers = {"X-Client-Id": client_id, "Accept-Language": language}
+        self._api = httpx.Client(base_url=base_url, headers=headers, timeout=30)
+        # Presigned addresses carry their own authority and may belong to another host: no header of ours goes there.
+        self._bucket = httpx.Client(timeout=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._api.close()
+        self._bucket.close()
+
+    def get(self, path: str, **params: Any) -> Json:
+        return _body(self._api.get(path, params=params))
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        return _body(self._api.post(path, json=body or {}))
+
+    def upload(self, path: Path, kind: str) -> Json:
+        """Presign, put and commit one file; the media asset that came of it."""
+        content = path.read_bytes()
+        mime = MIME_TYPES.get(path.suffix.lower(), "application/octet-stream")
+        door = self.post("/upload/presign", {"type": kind, "mime": mime, "size": len(content)})
+        stored = self._bucket.put(door["url"], content=content, headers=door["headers"])
+        if stored.status_code >= 400:
+            raise Refused({"code": "UPLOAD_REFUSED", "message": f"The bucket answered {stored.status_code}."})
+        return self.post("/media/commit", {"key": door["key"], "etag": stored.headers["etag"], "size": len(content)})
+
+    def watch(self, job_id: str, *, patience_s: float = 900) -> Iterator[Json]:
+        """The events of a job up to its end; a stream that breaks is taken up where it broke."""
+        last, give_up_at = "0", time.monotonic() + patience_s
+        while time.monotonic() < give_up_at:
+            try:
+                with self._api.stream(
+                    "GET", f"/generation/jobs/{job_id}/events", headers={"Last-Event-ID": last}, timeout=60
+                ) as answer:
+                    if answer.status_code >= 400:
+                        answer.read()
+                        _body(answer)
+                    for field, value in _fields(answer):
+                        if field == "id":
+                            last = value
+                        elif field == "data":
+                            event = json.loads(value)
+                            yield event
+                            if event["status"] in FINAL:
+                                return
+            except httpx.TransportError:
+                time.sleep(1)
+        raise TimeoutError(f"no end of the job after {patience_s:.0f} s")
+
+    def download(self, url: str, target: Path) -> None:
+        with self._bucket.stream("GET", url) as answer, target.open("wb") as file:
+            answer.raise_for_status()
+            for chunk in answer.iter_bytes():
+                file.write(chunk)
+
+
+def _fields(answer: httpx.Response) -> Iterator[tuple[str, str]]:
+    for line in answer.iter_lines():
+        field, _, value = line.partition(":")
+        yield field, value.strip()
+
+
+def _body(answer: httpx.Response) -> Json:
+    body: Json = answer.json()
+    if answer.status_code >= 400:
+        raise Refused(body)
+    return body

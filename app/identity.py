@@ -1,0 +1,28 @@
+"""Who is calling: the client named in `X-Client-Id`, known to everything behind this line only as an owner id."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from litestar import Request
+
+from studio.errors import StudioError
+from studio.records import owner_of
+from studio.settings import AuthMode, Settings
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
+_SINGLE_CLIENT = "the-only-client"
+
+
+def provide_owner(request: Request[Any, Any, Any]) -> str:
+    """The owner id of the caller. Raises StudioError when the header is missing or malformed."""
+    settings: Settings = request.app.state.settings
+    client_id = request.headers.get("x-client-id")
+    if client_id is None:
+        if settings.auth_mode is not AuthMode.SINGLE:
+            raise StudioError("CLIENT_ID_REQUIRED")
+        client_id = _SINGLE_CLIENT
+    if not _CLIENT_ID.fullmatch(client_id):
+        raise StudioError("CLIENT_ID_INVALID")
+    return owner_of(client_id, settings.owner_key.get_secret_value())

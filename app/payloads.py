@@ -1,0 +1,16 @@
+"""What callers send: camelCase, unknown fields ignored, every field with its range."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w-]+$")]
+Title = Annotated[str, Meta(max_length=80)]
+Story = Annotated[str, Meta(max_length=2000)]
+
+
+class Payload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all request bodies."""

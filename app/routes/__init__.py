@@ -1,0 +1,25 @@
+"""The routes of plan 000, one module per resource."""
+
+from app.routes.analyses import get_analysis
+from app.routes.artworks import create_artwork, get_artwork, list_gallery
+from app.routes.generation import create_job, get_job, retry_job, stream_job_events
+from app.routes.health import healthz
+from app.routes.init import init
+from app.routes.media import commit_media, presign_upload
+
+ROUTES = [
+    init,
+    presign_upload,
+    commit_media,
+    create_artwork,
+    get_artwork,
+    list_gallery,
+    create_job,
+    get_job,
+    retry_job,
+    stream_job_events,
+    get_analysis,
+    healthz,
+]
+
+__all__ = ["ROUTES"]

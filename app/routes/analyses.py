@@ -1,0 +1,22 @@
+"""`GET /ai/analyses/{artworkId}`: what can be said about a drawing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, get
+
+from app.errors import language_of
+from app.views import AnalysisView, view_analysis
+from studio.errors import StudioError
+from studio.studio import Studio
+
+
+@get("/ai/analyses/{artwork_id:str}", sync_to_thread=True)
+def get_analysis(artwork_id: str, owner: str, studio: Studio, request: Request[Any, Any, Any]) -> AnalysisView:
+    """The newest reading of an artwork's drawing."""
+    analysis = studio.analyses.get(owner, artwork_id)
+    if analysis is None:
+        exists = studio.artworks.get(owner, artwork_id) is not None
+        raise StudioError("ANALYSIS_NOT_READY" if exists else "NOT_FOUND")
+    return view_analysis(analysis, language_of(request))

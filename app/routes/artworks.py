@@ -1,0 +1,77 @@
+"""Artworks and the gallery that shows them."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.params import JSONBody, Parameter
+
+from app.errors import language_of
+from app.payloads import Id, Payload, Story, Title
+from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
+from studio import films
+from studio.artworks import Artwork
+from studio.errors import StudioError
+from studio.studio import Studio
+
+
+class ArtworkCreate(Payload, frozen=True, kw_only=True):
+    title: Title = ""
+    description: Story = ""
+    """The story as typed; leave it empty when it is told in the recording."""
+    cover_asset_id: Id | None = None
+    audio_asset_id: Id | None = None
+
+
+@post("/artworks", status_code=201, sync_to_thread=True)
+def create_artwork(
+    data: JSONBody[ArtworkCreate], owner: str, studio: Studio, request: Request[Any, Any, Any]
+) -> ArtworkView:
+    """Make an artwork of committed media."""
+    artwork = films.new_artwork(
+        studio,
+        owner,
+        title=data.title.strip(),
+        description=data.description.strip(),
+        cover_asset_id=data.cover_asset_id,
+        audio_asset_id=data.audio_asset_id,
+    )
+    return view_artwork(studio, artwork, language_of(request))
+
+
+@get("/artworks/{artwork_id:str}", sync_to_thread=True)
+def get_artwork(artwork_id: str, owner: str, studio: Studio, request: Request[Any, Any, Any]) -> ArtworkView:
+    """One artwork with its film, its words and its newest job."""
+    artwork = studio.artworks.get(owner, artwork_id)
+    if artwork is None:
+        raise StudioError("NOT_FOUND")
+    return view_artwork(studio, artwork, language_of(request))
+
+
+@get("/gallery", sync_to_thread=True)
+def list_gallery(
+    owner: str,
+    studio: Studio,
+    cursor: Annotated[str | None, Parameter(max_length=200)] = None,
+    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
+) -> GalleryView:
+    """The client's artworks, newest first."""
+    found = studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)
+    page = found[:limit]
+    return view_gallery(studio, owner, page, _cursor(page[-1]) if len(found) > limit else None)
+
+
+def _cursor(artwork: Artwork) -> str:
+    """The place after an artwork, which stays right while others are added."""
+    return urlsafe_b64encode(f"{artwork.created_at.isoformat()} {artwork.id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
+    try:
+        moment, _, artwork_id = urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        return datetime.fromisoformat(moment), artwork_id
+    except ValueError as error:
+        raise StudioError("INVALID_INPUT") from error

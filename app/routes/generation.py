@@ -1,0 +1,137 @@
+"""Jobs: ordering a film, watching it being made, trying again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import msgspec
+from anyio import move_on_after, to_thread
+from litestar import Request, Response, get, post
+from litestar.params import JSONBody, Parameter
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from pymongo.client_session import ClientSession
+
+from actors import send_step
+from app.errors import language_of
+from app.live import Hub
+from app.payloads import Id, Payload, Story, Title
+from app.views import JobView, view_job
+from broker import run_in_transaction
+from studio import films
+from studio.errors import StudioError
+from studio.jobs import FINAL, Job, LiveJobExists
+from studio.pipelines import JobKind
+from studio.studio import Studio
+
+# A comment this often keeps proxies from closing a quiet stream, and finds events should the hints fail.
+KEEP_ALIVE_S = 10.0
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class JobCreate(Payload, frozen=True, kw_only=True):
+    """Either an artwork, or the media to make one of."""
+
+    artwork_id: Id | None = None
+    kind: JobKind = JobKind.VIDEO
+    cover_asset_id: Id | None = None
+    audio_asset_id: Id | None = None
+    title: Title = ""
+    text: Story | None = None
+    """The story; it replaces what was typed before."""
+
+
+@post("/generation/jobs", status_code=202, sync_to_thread=True)
+def create_job(data: JSONBody[JobCreate], owner: str, studio: Studio, request: AnyRequest) -> Response[JobView]:
+    """Ask for a film. While one is being made of the same artwork, its job is the answer."""
+    request_id = request.scope["state"]["request_id"]
+
+    def store(session: ClientSession) -> Job:
+        artwork = films.artwork_to_film(
+            studio,
+            owner,
+            artwork_id=data.artwork_id,
+            cover_asset_id=data.cover_asset_id,
+            audio_asset_id=data.audio_asset_id,
+            title=data.title.strip(),
+            story=data.text.strip() if data.text is not None else None,
+            session=session,
+        )
+        job = films.order(studio, artwork, data.kind, request_id=request_id, session=session)
+        send_step(job)
+        return job
+
+    try:
+        job = run_in_transaction(studio.client, store)
+    except LiveJobExists:
+        job = films.live_job(studio, data.artwork_id or "", data.kind)
+    return _accepted(job, request)
+
+
+@get("/generation/jobs/{job_id:str}", sync_to_thread=True)
+def get_job(job_id: str, owner: str, studio: Studio, request: AnyRequest) -> JobView:
+    """How far a job is."""
+    return view_job(_find(studio, owner, job_id), language_of(request))
+
+
+@post("/generation/jobs/{job_id:str}/retry", status_code=202, sync_to_thread=True)
+def retry_job(job_id: str, owner: str, studio: Studio, request: AnyRequest) -> Response[JobView]:
+    """Let a failed job go on where it failed; what was finished before is kept."""
+    job = _find(studio, owner, job_id)
+
+    def store(session: ClientSession) -> Job:
+        queued = studio.jobs.retry(job, request_id=request.scope["state"]["request_id"], session=session)
+        if queued is None:
+            raise StudioError("JOB_NOT_RETRYABLE")
+        send_step(queued)
+        return queued
+
+    try:
+        return _accepted(run_in_transaction(studio.client, store), request)
+    except LiveJobExists as error:
+        raise StudioError("JOB_NOT_RETRYABLE") from error
+
+
+@get("/generation/jobs/{job_id:str}/events")
+async def stream_job_events(
+    job_id: str,
+    owner: str,
+    studio: Studio,
+    hub: Hub,
+    last_event_id: Annotated[int, Parameter(header="Last-Event-ID", ge=0)] = 0,
+) -> ServerSentEvent:
+    """Server-sent events of a job, from its beginning or from `Last-Event-ID` on, until it has ended."""
+    job = await to_thread.run_sync(_find, studio, owner, job_id)
+    return ServerSentEvent(_events(studio, hub, job, last_event_id))
+
+
+async def _events(studio: Studio, hub: Hub, job: Job, last: int) -> AsyncIterator[ServerSentEventMessage]:
+    with hub.watching(job.id) as news:
+        while True:
+            # Cleared before the log is read, so that what is committed meanwhile wakes the next turn.
+            news.clear()
+            for event in await to_thread.run_sync(lambda: list(studio.events.list_of_job(job.id, after=last))):  # noqa: B023
+                last = event.seq
+                yield ServerSentEventMessage(
+                    event="job", id=str(event.seq), data=msgspec.json.encode({"jobId": job.id, **event.data}).decode()
+                )
+                if event.data["status"] in FINAL:
+                    return
+            with move_on_after(KEEP_ALIVE_S):
+                await news.wait()
+                continue
+            yield ServerSentEventMessage(comment="still here")
+
+
+def _find(studio: Studio, owner: str, job_id: str) -> Job:
+    job = studio.jobs.get(owner, job_id)
+    if job is None:
+        raise StudioError("NOT_FOUND")
+    return job
+
+
+def _accepted(job: Job, request: AnyRequest) -> Response[JobView]:
+    return Response(
+        view_job(job, language_of(request)), status_code=202, headers={"Location": f"/generation/jobs/{job.id}"}
+    )

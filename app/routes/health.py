@@ -1,0 +1,46 @@
+"""`GET /healthz`: whether this deployment can do its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dramatiq.errors import ConnectionError as BrokerConnectionError
+from litestar import Response, get
+from pymongo.errors import PyMongoError
+
+from broker import MongoBroker
+from studio.errors import NotNow
+from studio.studio import Studio
+
+STUCK_AFTER_S = 60.0
+"""Ready work that nobody has claimed for this long means that no worker is working."""
+
+
+@get("/healthz", sync_to_thread=True)
+def healthz(studio: Studio, broker: MongoBroker) -> Response[dict[str, Any]]:
+    """200 when the database and the bucket answer and ready work is being claimed, 503 otherwise."""
+
+    def queue_moves() -> None:
+        age_s = broker.age_of_oldest_ready_s()
+        if age_s > STUCK_AFTER_S:
+            raise NotNow(f"work has been waiting for {age_s:.0f} s")
+
+    checks = {
+        "mongodb": _check(lambda: studio.client.admin.command("ping")),
+        "s3": _check(studio.objects.ping),
+        "queue": _check(queue_moves),
+    }
+    healthy = all(state == "ok" for state in checks.values())
+    body = {"status": "ok" if healthy else "degraded", "checks": checks}
+    return Response(body, status_code=200 if healthy else 503)
+
+
+def _check(look: Callable[[], object]) -> str:
+    try:
+        look()
+    except NotNow as error:
+        return str(error)
+    except (PyMongoError, BrokerConnectionError) as error:
+        return type(error).__name__
+    return "ok"

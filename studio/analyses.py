@@ -1,0 +1,55 @@
+"""Readings of drawings, one per artwork: the newest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from pymongo.client_session import ClientSession
+
+from studio.providers.interfaces import Reading
+from studio.records import Documents, Record, from_document
+
+
+class Analysis(Record, frozen=True, kw_only=True):
+    """`id` is the artwork's."""
+
+    owner: str
+    cover_asset_id: str
+    """The drawing that was read."""
+    reading: Reading
+
+
+class Analyses:
+    def __init__(self, collection: Documents) -> None:
+        self._collection = collection
+
+    def get(self, owner: str, artwork_id: str) -> Analysis | None:
+        document = self._collection.find_one({"_id": artwork_id, "owner": owner})
+        return from_document(document, Analysis) if document else None
+
+    def put(
+        self, owner: str, artwork_id: str, *, cover_asset_id: str, reading: Reading, session: ClientSession
+    ) -> None:
+        """Store the reading of an artwork's drawing in place of an older one."""
+        fields = {
+            "owner": owner,
+            "cover_asset_id": cover_asset_id,
+            "reading": msgspec.to_builtins(reading, builtin_types=(datetime,)),
+        }
+        self._collection.update_one(
+            {"_id": artwork_id},
+            [
+                {
+                    "$replaceWith": {
+                        "$mergeObjects": [
+                            "$$ROOT",
+                            {"$literal": fields},
+                            {"created_at": {"$ifNull": ["$created_at", "$$NOW"]}, "updated_at": "$$NOW"},
+                        ]
+                    }
+                }
+            ],
+            upsert=True,
+            session=session,
+        )

@@ -1,0 +1,150 @@
+"""Artworks: a drawing, the story told to it, and the films made of both."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from pymongo import DESCENDING, IndexModel
+from pymongo.client_session import ClientSession
+
+from studio.providers.interfaces import Words
+from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
+
+
+class ArtworkStatus(StrEnum):
+    DRAFT = "draft"
+    """No film yet."""
+    GENERATING = "generating"
+    """The first film is being made."""
+    READY = "ready"
+    """There is a film to watch, whatever became of later tries."""
+    FAILED = "failed"
+    """The first film could not be made."""
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One film of an artwork. Older ones stay playable."""
+
+    version: int
+    job_id: str
+    video_asset_id: str
+    created_at: datetime
+
+
+class Artwork(Record, frozen=True, kw_only=True):
+    owner: str
+    title: str
+    description: str
+    """The story as it was typed; empty when it was only told."""
+    cover_asset_id: str | None
+    audio_asset_id: str | None
+    status: ArtworkStatus = ArtworkStatus.DRAFT
+    transcript: str | None = None
+    """What a recogniser heard in the recording; None when there is none or it could not tell."""
+    words: Words | None = None
+    """What the writer made of the story."""
+    video_asset_id: str | None = None
+    """The newest film."""
+    versions: list[Version] = msgspec.field(default_factory=list)
+    last_version: int = 0
+    """The number given to the newest try at a film, finished or not."""
+
+    @property
+    def story(self) -> str | None:
+        """The story in words: what was typed goes before what was heard."""
+        return self.description or self.transcript or None
+
+
+INDEXES = [IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="gallery")]
+
+
+class Artworks:
+    def __init__(self, collection: Documents) -> None:
+        self._collection = collection
+
+    def create(
+        self,
+        owner: str,
+        *,
+        title: str,
+        description: str,
+        cover_asset_id: str | None,
+        audio_asset_id: str | None,
+        session: ClientSession | None = None,
+    ) -> Artwork:
+        fields: Document = {
+            "_id": new_id(),
+            "owner": owner,
+            "title": title,
+            "description": description,
+            "cover_asset_id": cover_asset_id,
+            "audio_asset_id": audio_asset_id,
+            "status": ArtworkStatus.DRAFT,
+            "versions": [],
+            "last_version": 0,
+        }
+        return from_document(insert(self._collection, fields, session=session), Artwork)
+
+    def get(self, owner: str, artwork_id: str, *, session: ClientSession | None = None) -> Artwork | None:
+        document = self._collection.find_one({"_id": artwork_id, "owner": owner}, session=session)
+        return from_document(document, Artwork) if document else None
+
+    def list_page(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> list[Artwork]:
+        """The newest artworks, or those that follow `after`, the time and id of the last one of the page before."""
+        query: Document = {"owner": owner}
+        if after:
+            created_at, artwork_id = after
+            query["$or"] = [
+                {"created_at": {"$lt": created_at}},
+                {"created_at": created_at, "_id": {"$lt": artwork_id}},
+            ]
+        found = self._collection.find(query).sort([("created_at", -1), ("_id", -1)]).limit(limit)
+        return [from_document(document, Artwork) for document in found]
+
+    def set_story(self, artwork_id: str, description: str, *, session: ClientSession) -> None:
+        """Replace the typed story; what was made of the old one is void."""
+        self._change(artwork_id, {"description": description, "words": None}, session=session)
+
+    def set_transcript(self, artwork_id: str, transcript: str | None, *, session: ClientSession) -> None:
+        self._change(artwork_id, {"transcript": transcript}, session=session)
+
+    def set_words(self, artwork_id: str, words: Words, *, session: ClientSession) -> None:
+        self._change(artwork_id, {"words": msgspec.to_builtins(words)}, session=session)
+
+    def begin_version(self, artwork_id: str, *, session: ClientSession) -> int:
+        """Take the number of the next film."""
+        document = upsert(
+            self._collection,
+            {"_id": artwork_id},
+            [{"$set": {"last_version": {"$add": ["$last_version", 1]}}}],
+            session=session,
+        )
+        return int(document["last_version"])
+
+    def add_version(
+        self, artwork_id: str, *, version: int, job_id: str, video_asset_id: str, at: datetime, session: ClientSession
+    ) -> None:
+        """Put a finished film in front; one job adds one film, however often it says so."""
+        entry: dict[str, Any] = {
+            "version": version,
+            "job_id": job_id,
+            "video_asset_id": video_asset_id,
+            "created_at": at,
+        }
+        self._collection.update_one(
+            {"_id": artwork_id, "versions.job_id": {"$ne": job_id}},
+            change({"video_asset_id": video_asset_id, "status": ArtworkStatus.READY}, **{"$push": {"versions": entry}}),
+            session=session,
+        )
+
+    def set_status_without_film(self, artwork_id: str, status: ArtworkStatus, *, session: ClientSession) -> None:
+        """Say how the first film fares; an artwork that has one stays ready."""
+        self._collection.update_one(
+            {"_id": artwork_id, "video_asset_id": None}, change({"status": status}), session=session
+        )
+
+    def _change(self, artwork_id: str, fields: Document, *, session: ClientSession) -> None:
+        self._collection.update_one({"_id": artwork_id}, change(fields), session=session)

@@ -1,0 +1,29 @@
+"""Where objects live in the bucket: `clients/{owner}/artworks/{artworkId}/{type}/v{n}/{file}.{ext}`."""
+
+from __future__ import annotations
+
+import re
+
+from studio.media_assets import Kind
+
+# Uploads wait under a type of their own: what was not committed can be told, and swept, by its key alone.
+_UPLOAD = re.compile(
+    r"clients/(?P<owner>[\w-]+)/artworks/(?P<artwork_id>[\w-]+)/upload/v1/(?P<kind>image|audio|video)-[\w-]+\.\w+"
+)
+
+
+def object_key(owner: str, artwork_id: str, folder: str, version: int, file: str) -> str:
+    """The key of a finished object; `folder` is original, thumb, audio, video or analysis."""
+    return f"clients/{owner}/artworks/{artwork_id}/{folder}/v{version}/{file}"
+
+
+def upload_key(owner: str, artwork_id: str, kind: Kind, upload_id: str, extension: str) -> str:
+    return object_key(owner, artwork_id, "upload", 1, f"{kind}-{upload_id}.{extension}")
+
+
+def parse_upload_key(key: str, owner: str) -> tuple[str, Kind] | None:
+    """The artwork and the kind of media that an owner's upload is for; None for any other key."""
+    match = _UPLOAD.fullmatch(key)
+    if match is None or match["owner"] != owner:
+        return None
+    return match["artwork_id"], Kind(match["kind"])

@@ -1,0 +1,107 @@
+"""Clips: what they are, whether they play to the end, and a poster frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+from PIL import Image
+
+from studio.errors import StudioError
+from studio.media.images import JPEG_QUALITY
+from studio.media.kinds import Container, Family, sniff
+from studio.media.reading import opened, pictures
+
+POSTER_AT = 0.4
+"""Past the title card, before the end."""
+
+_MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    mime: str
+    width: int
+    height: int
+    seconds: float
+    has_audio: bool
+    codec: str
+
+
+def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
+    """The facts of a clip whose first frame and one near its end decode.
+
+    Raises StudioError(unreadable) for what does not play, and KIND_MISMATCH for pictures and sound.
+    """
+    container = _film_container(path, unreadable)
+    with opened(path, container, unreadable=unreadable) as media:
+        track = _picture_track(media)
+        first = _frame_at(media, track, 0.0)
+        seconds = _seconds(media, track)
+        last = _frame_at(media, track, max(0.0, seconds - 0.5))
+        if first is None or last is None:
+            raise StudioError(unreadable)
+        return ClipFacts(
+            _MIMES[container.name],
+            first.width,
+            first.height,
+            round(seconds, 3),
+            bool(media.streams.audio),
+            track.codec_context.name,
+        )
+
+
+def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> None:
+    """Save a frame from about 40 % into the clip as JPEG. Raises as `inspect`."""
+    with opened(path, _film_container(path, unreadable), unreadable=unreadable) as media:
+        track = _picture_track(media)
+        frame = _frame_at(media, track, _seconds(media, track) * POSTER_AT) or _frame_at(media, track, 0.0)
+        if frame is None:
+            raise StudioError(unreadable)
+        Image.fromarray(frame.to_ndarray(format="rgb24")).save(target, "JPEG", quality=JPEG_QUALITY)
+
+
+def _film_container(path: Path, unreadable: str) -> Container:
+    container = sniff(path)
+    if container is None:
+        raise StudioError(unreadable)
+    if container.family is Family.IMAGE or container.name not in _MIMES:
+        raise StudioError("KIND_MISMATCH", kind="video")
+    return container
+
+
+def _picture_track(media: InputContainer) -> VideoStream:
+    tracks = pictures(media)
+    if not tracks:
+        raise StudioError("KIND_MISMATCH", kind="video")
+    return tracks[0]
+
+
+def _frame_at(media: InputContainer, track: VideoStream, seconds: float) -> av.VideoFrame | None:
+    """The first frame at or after a time, the last one when the film is shorter, None when nothing decodes."""
+    frame = None
+    try:
+        media.seek(int(seconds * av.time_base))
+        for frame in media.decode(track):
+            if frame.time is None or frame.time >= seconds - 0.001:
+                return frame
+    except FFmpegError:
+        return None
+    return frame
+
+
+def _seconds(media: InputContainer, track: VideoStream) -> float:
+    if media.duration:
+        return media.duration / av.time_base
+    # A browser's recording has no length in its header; the last packet tells.
+    media.seek(0)
+    ends = [
+        float((packet.pts + (packet.duration or 0)) * packet.time_base)
+        for packet in media.demux(track)
+        if packet.pts is not None and packet.time_base is not None
+    ]
+    return max(ends, default=0.0)

@@ -1,0 +1,67 @@
+"""Media that passed its checks: a pointer into the bucket, and what is known about the bytes there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
+
+from studio.records import Documents, Record, from_document, insert
+
+
+class Kind(StrEnum):
+    IMAGE = "image"
+    AUDIO = "audio"
+    VIDEO = "video"
+
+
+class MediaAsset(Record, frozen=True, kw_only=True):
+    owner: str
+    artwork_id: str
+    kind: Kind
+    key: str
+    mime: str
+    size: int
+    etag: str
+    source: str
+    """What it was made from: the key of an upload or the id of a job. One source makes one asset."""
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+    silent: bool = False
+    """A recording in which nothing can be heard."""
+    poster_key: str | None = None
+    """A still of a video."""
+
+
+INDEXES = [IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True)]
+
+
+class MediaAssets:
+    def __init__(self, collection: Documents) -> None:
+        self._collection = collection
+
+    def get(self, owner: str, asset_id: str) -> MediaAsset | None:
+        document = self._collection.find_one({"_id": asset_id, "owner": owner})
+        return from_document(document, MediaAsset) if document else None
+
+    def get_by_source(self, owner: str, source: str) -> MediaAsset | None:
+        document = self._collection.find_one({"owner": owner, "source": source})
+        return from_document(document, MediaAsset) if document else None
+
+    def list_by_ids(self, owner: str, asset_ids: set[str]) -> dict[str, MediaAsset]:
+        found = self._collection.find({"_id": {"$in": list(asset_ids)}, "owner": owner})
+        return {document["_id"]: from_document(document, MediaAsset) for document in found}
+
+    def create(self, fields: dict[str, Any], *, session: ClientSession | None = None) -> MediaAsset:
+        """Store an asset. Outside a transaction, a source that made one already gives that one back."""
+        try:
+            return from_document(insert(self._collection, fields, session=session), MediaAsset)
+        except DuplicateKeyError:
+            existing = None if session else self.get_by_source(fields["owner"], fields["source"])
+            if existing is None:
+                raise
+            return existing

@@ -1,0 +1,80 @@
+"""What a job of each kind does, step by step. A plan is data; an actor of the same name does each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from studio.artworks import Artwork
+
+
+class JobKind(StrEnum):
+    VIDEO = "video"
+    ANALYSIS = "analysis"
+
+
+class Phase(StrEnum):
+    """How plan 000 names where a job is."""
+
+    QUEUED = "queued"
+    GENERATING = "generating"
+    COMPOSITING = "compositing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """`share` is the step's part of a job's progress, in percent of a plan in which every step runs."""
+
+    name: str
+    share: int
+    phase: Phase = Phase.GENERATING
+
+
+TRANSCRIBE = Step("transcribe", 5)
+REFINE_TEXT = Step("refine_text", 5)
+SUBMIT_VIDEO = Step("submit_video", 5)
+POLL_VIDEO = Step("poll_video", 65)
+CAPTURE_VIDEO = Step("capture_video", 10, Phase.COMPOSITING)
+ANALYZE = Step("analyze", 10, Phase.COMPOSITING)
+
+PLANS: dict[JobKind, tuple[Step, ...]] = {
+    JobKind.VIDEO: (TRANSCRIBE, REFINE_TEXT, SUBMIT_VIDEO, POLL_VIDEO, CAPTURE_VIDEO, ANALYZE),
+    JobKind.ANALYSIS: (ANALYZE,),
+}
+STEPS = {step.name: step for plan in PLANS.values() for step in plan}
+
+# These say that the clip itself is no good, so looking at it once more is of no use: a retry asks for a new one.
+NEEDS_NEW_CLIP = frozenset({"RENDER_FAILED", "PROVIDER_TIMEOUT", "PROVIDER_REFUSED", "CLIP_UNREADABLE"})
+
+
+def plan_for(kind: JobKind, artwork: Artwork) -> list[str]:
+    """The steps that this artwork needs: one whose input is missing, or whose output is there already, is left out."""
+    steps = [step.name for step in PLANS[kind]]
+    if not artwork.audio_asset_id or artwork.transcript is not None:
+        steps = [name for name in steps if name != TRANSCRIBE.name]
+    if artwork.words is not None:
+        steps = [name for name in steps if name != REFINE_TEXT.name]
+    return steps
+
+
+def next_step(steps: list[str], step: str) -> str | None:
+    """The step after this one, None at the end."""
+    position = steps.index(step) + 1
+    return steps[position] if position < len(steps) else None
+
+
+def progress_at(steps: list[str], step: str, fraction: float) -> int:
+    """Percent of the whole job when `fraction` of this step is done; 100 is left to success itself."""
+    shares = [STEPS[name].share for name in steps]
+    position = steps.index(step)
+    done = sum(shares[:position]) + shares[position] * min(max(fraction, 0.0), 1.0)
+    return min(99, int(100 * done / sum(shares)))
+
+
+def retry_step(steps: list[str], step: str, symbol: str) -> str:
+    """Where a failed job goes on: at the step that failed, unless its clip has to be asked for anew."""
+    if symbol in NEEDS_NEW_CLIP and SUBMIT_VIDEO.name in steps:
+        return SUBMIT_VIDEO.name
+    return step

@@ -1,0 +1,102 @@
+"""The animator that needs no service: FFmpeg and a camera over the drawing, in this process."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import BoundedSemaphore
+
+import structlog
+
+from studio.errors import StudioError
+from studio.media import film
+from studio.media.ffmpeg import FFmpegFailed
+from studio.objects import ObjectStore
+from studio.providers.interfaces import AnimationRequest, Clip, Lookup, Pending, Progress
+from studio.settings import Settings
+
+BUSY_S = 2.0
+"""When to look again while all seats are taken."""
+
+_log = structlog.get_logger()
+
+# A render keeps every core busy, so more of them at once would only make each slower, and the leases longer.
+_seats = BoundedSemaphore(os.cpu_count() or 1)
+
+_AIRBORNE = re.compile(r"\b(fly|flies|flying|flew|float\w*|swim\w*|swam|soar\w*)\b|[飞飘游]", re.IGNORECASE)
+
+
+class LocalAnimator:
+    """Renders when it is looked at. The work costs nothing, repeats itself exactly, and is done once per id."""
+
+    name = "local"
+
+    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+        self._objects = objects
+        self._largest = settings.video_max_bytes
+        self._limits = film.Limits(settings.image_max_pixels, settings.audio_max_seconds)
+
+    def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
+        """The id under which `look` will render; nothing is started and nothing is charged."""
+        return f"local-{idempotency_key}"
+
+    def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
+        """The same id again: asking for it twice is asking once."""
+        return self.submit(request, idempotency_key=idempotency_key)
+
+    def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
+        """Render and store the film, unless it is there already. Raises StudioError("RENDER_FAILED")."""
+        key = _key(provider_id)
+        if self._objects.head(key) is not None:
+            return Clip(key)
+        if not _seats.acquire(blocking=False):
+            return Pending(look_again_s=BUSY_S)
+        try:
+            self._render(key, request, progress)
+        finally:
+            _seats.release()
+        return Clip(key)
+
+    def fetch(self, clip: Clip, target: Path) -> None:
+        """Copy the film into `target`. Raises StudioError("CLIP_UNREADABLE") when it is gone or too large."""
+        head = self._objects.head(clip.location)
+        if head is None or head.size > self._largest:
+            raise StudioError("CLIP_UNREADABLE")
+        self._objects.download(clip.location, target)
+
+    def cancel(self, provider_id: str) -> None:
+        """Forget the film, if there is one."""
+        self._objects.delete(_key(provider_id))
+
+    def _render(self, key: str, request: AnimationRequest, progress: Progress) -> None:
+        with ExitStack() as stack:
+            target = Path(stack.enter_context(TemporaryDirectory(prefix="huaban-render-"))) / "film.mp4"
+            try:
+                drawing = stack.enter_context(self._objects.local_copy(request.drawing_key))
+                voice = stack.enter_context(self._objects.local_copy(request.voice_key)) if request.voice_key else None
+                film.make(
+                    drawing,
+                    voice,
+                    target,
+                    title=request.title,
+                    airborne=_AIRBORNE.search(request.prompt) is not None,
+                    limits=self._limits,
+                    progress=progress,
+                )
+            except FFmpegFailed as error:
+                _log.warning("render_failed", returncode=error.returncode, cause=error.cause)
+                raise StudioError("RENDER_FAILED") from error
+            except StudioError as error:
+                _log.warning("render_failed", cause=error.symbol)
+                raise StudioError("RENDER_FAILED") from error
+            except FileNotFoundError as error:
+                _log.warning("render_failed", cause="missing_file")
+                raise StudioError("RENDER_FAILED") from error
+            self._objects.upload(target, key, mime="video/mp4")
+
+
+def _key(provider_id: str) -> str:
+    return f"renders/{provider_id}.mp4"

@@ -1,0 +1,55 @@
+"""The studio of one process: settings, connections and repositories, wired once at the edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.write_concern import WriteConcern
+
+from studio.analyses import Analyses
+from studio.artworks import Artworks
+from studio.clients import Clients
+from studio.events import Events
+from studio.jobs import Jobs
+from studio.media_assets import MediaAssets
+from studio.migrations import migrate
+from studio.objects import ObjectStore
+from studio.providers import Providers
+from studio.records import CODEC
+from studio.settings import Settings
+
+
+class Studio:
+    """Opens nothing before the first use, so it may be made before a worker forks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.client: MongoClient[dict[str, Any]] = MongoClient(
+            settings.mongodb_uri,
+            connect=False,
+            serverSelectionTimeoutMS=3000,
+            connectTimeoutMS=3000,
+            # Long enough for any answer of ours, short enough that a silent network is noticed.
+            socketTimeoutMS=30_000,
+            appname="huaban",
+        )
+        self.database = self.client.get_database(
+            settings.mongodb_db, codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
+        )
+        self.objects = ObjectStore(settings)
+        self.providers = Providers(settings, self.objects)
+        self.clients = Clients(self.database["clients"])
+        self.media_assets = MediaAssets(self.database["media_assets"])
+        self.artworks = Artworks(self.database["artworks"])
+        self.analyses = Analyses(self.database["ai_analyses"])
+        self.events = Events(self.database["events"], self.database["event_counters"])
+        self.jobs = Jobs(self.database["jobs"], self.events)
+
+    def prepare(self) -> None:
+        """Bring the database and the bucket into the shape that this version needs."""
+        migrate(self.database)
+        self.objects.ensure_bucket()
+
+    def close(self) -> None:
+        self.client.close()

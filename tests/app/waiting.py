@@ -1,0 +1,18 @@
+"""Waiting for a condition, with a limit that only a broken program meets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], *, limit_s: float = 30.0) -> T:
+    """The first true value that `look` returns."""
+    deadline = time.monotonic() + limit_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+    return found
