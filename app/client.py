@@ -72,7 +72,7 @@ class Client:
 
     def watch(self, job_id: str, *, patience_s: float = 900) -> Iterator[Json]:
         """The events of a job up to its end; a stream that breaks is taken up where it broke."""
-        last, give_up_at = "0", time.monotonic() + patience_s
+        last, ended, give_up_at = "0", False, time.monotonic() + patience_s
         while time.monotonic() < give_up_at:
             try:
                 with self._api.stream(
@@ -86,9 +86,11 @@ class Client:
                             last = value
                         elif field == "data":
                             event = json.loads(value)
+                            # A job that was retried has ended before; only the end of the stream is the end.
+                            ended = event["status"] in FINAL
                             yield event
-                            if event["status"] in FINAL:
-                                return
+                if ended:
+                    return
             except httpx.TransportError:
                 time.sleep(1)
         raise TimeoutError(f"no end of the job after {patience_s:.0f} s")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from litestar import get
+from litestar.params import FromPath
 
-from litestar import Request, get
-
-from app.errors import language_of
+from app.dependencies import Owner, TheStudio
+from app.errors import AnyRequest, language_of
 from app.views import AnalysisView, view_analysis
 from studio.errors import StudioError
-from studio.studio import Studio
 
 
 @get("/ai/analyses/{artwork_id:str}", sync_to_thread=True)
-def get_analysis(artwork_id: str, owner: str, studio: Studio, request: Request[Any, Any, Any]) -> AnalysisView:
+def get_analysis(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> AnalysisView:
     """The newest reading of an artwork's drawing."""
     analysis = studio.analyses.get(owner, artwork_id)
     if analysis is None:

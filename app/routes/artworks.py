@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from litestar import Request, get, post
-from litestar.params import JSONBody, Parameter
+from litestar import get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from app.errors import language_of
+from app.dependencies import Owner, TheStudio
+from app.errors import AnyRequest, language_of
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
 from studio import films
 from studio.artworks import Artwork
 from studio.errors import StudioError
-from studio.studio import Studio
 
 
 class ArtworkCreate(Payload, frozen=True, kw_only=True):
@@ -27,9 +27,7 @@ class ArtworkCreate(Payload, frozen=True, kw_only=True):
 
 
 @post("/artworks", status_code=201, sync_to_thread=True)
-def create_artwork(
-    data: JSONBody[ArtworkCreate], owner: str, studio: Studio, request: Request[Any, Any, Any]
-) -> ArtworkView:
+def create_artwork(data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
     """Make an artwork of committed media."""
     artwork = films.new_artwork(
         studio,
@@ -43,7 +41,7 @@ def create_artwork(
 
 
 @get("/artworks/{artwork_id:str}", sync_to_thread=True)
-def get_artwork(artwork_id: str, owner: str, studio: Studio, request: Request[Any, Any, Any]) -> ArtworkView:
+def get_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
     """One artwork with its film, its words and its newest job."""
     artwork = studio.artworks.get(owner, artwork_id)
     if artwork is None:
@@ -53,10 +51,10 @@ def get_artwork(artwork_id: str, owner: str, studio: Studio, request: Request[An
 
 @get("/gallery", sync_to_thread=True)
 def list_gallery(
-    owner: str,
-    studio: Studio,
-    cursor: Annotated[str | None, Parameter(max_length=200)] = None,
-    limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
+    owner: Owner,
+    studio: TheStudio,
+    cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> GalleryView:
     """The client's artworks, newest first."""
     found = studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from anyio import move_on_after, to_thread
-from litestar import Request, Response, get, post
-from litestar.params import JSONBody, Parameter
+from litestar import Response, get, post
+from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from pymongo.client_session import ClientSession
 
 from actors import send_step
-from app.errors import language_of
+from app.dependencies import Owner, TheHub, TheStudio
+from app.errors import AnyRequest, language_of
 from app.live import Hub
 from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_job
 from broker import run_in_transaction
 from studio import films
 from studio.errors import StudioError
+from studio.events import Event
 from studio.jobs import FINAL, Job, LiveJobExists
 from studio.pipelines import JobKind
 from studio.studio import Studio
 
 # A comment this often keeps proxies from closing a quiet stream, and finds events should the hints fail.
 KEEP_ALIVE_S = 10.0
-
-AnyRequest = Request[Any, Any, Any]
 
 
 class JobCreate(Payload, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class JobCreate(Payload, frozen=True, kw_only=True):
 
 
 @post("/generation/jobs", status_code=202, sync_to_thread=True)
-def create_job(data: JSONBody[JobCreate], owner: str, studio: Studio, request: AnyRequest) -> Response[JobView]:
+def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Ask for a film. While one is being made of the same artwork, its job is the answer."""
     request_id = request.scope["state"]["request_id"]
 
@@ -70,13 +70,13 @@ def create_job(data: JSONBody[JobCreate], owner: str, studio: Studio, request: A
 
 
 @get("/generation/jobs/{job_id:str}", sync_to_thread=True)
-def get_job(job_id: str, owner: str, studio: Studio, request: AnyRequest) -> JobView:
+def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> JobView:
     """How far a job is."""
     return view_job(_find(studio, owner, job_id), language_of(request))
 
 
 @post("/generation/jobs/{job_id:str}/retry", status_code=202, sync_to_thread=True)
-def retry_job(job_id: str, owner: str, studio: Studio, request: AnyRequest) -> Response[JobView]:
+def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = _find(studio, owner, job_id)
 
@@ -95,14 +95,19 @@ def retry_job(job_id: str, owner: str, studio: Studio, request: AnyRequest) -> R
 
 @get("/generation/jobs/{job_id:str}/events")
 async def stream_job_events(
-    job_id: str,
-    owner: str,
-    studio: Studio,
-    hub: Hub,
-    last_event_id: Annotated[int, Parameter(header="Last-Event-ID", ge=0)] = 0,
-) -> ServerSentEvent:
-    """Server-sent events of a job, from its beginning or from `Last-Event-ID` on, until it has ended."""
+    job_id: FromPath[str],
+    owner: Owner,
+    studio: TheStudio,
+    hub: TheHub,
+    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0)] = 0,
+) -> ServerSentEvent | Response[None]:
+    """Server-sent events of a job, from its beginning or from `Last-Event-ID` on, until it has ended.
+
+    A browser comes back after the end of a stream. When there is nothing more to come, 204 tells it to stop.
+    """
     job = await to_thread.run_sync(_find, studio, owner, job_id)
+    if job.status in FINAL and not await to_thread.run_sync(_missed, studio, job, last_event_id):
+        return Response(None, status_code=204)
     return ServerSentEvent(_events(studio, hub, job, last_event_id))
 
 
@@ -111,17 +116,23 @@ async def _events(studio: Studio, hub: Hub, job: Job, last: int) -> AsyncIterato
         while True:
             # Cleared before the log is read, so that what is committed meanwhile wakes the next turn.
             news.clear()
-            for event in await to_thread.run_sync(lambda: list(studio.events.list_of_job(job.id, after=last))):  # noqa: B023
+            missed = await to_thread.run_sync(_missed, studio, job, last)
+            for event in missed:
                 last = event.seq
                 yield ServerSentEventMessage(
                     event="job", id=str(event.seq), data=msgspec.json.encode({"jobId": job.id, **event.data}).decode()
                 )
-                if event.data["status"] in FINAL:
-                    return
+            # Only the last one counts: a job that was retried has ended before.
+            if missed and missed[-1].data["status"] in FINAL:
+                return
             with move_on_after(KEEP_ALIVE_S):
                 await news.wait()
                 continue
             yield ServerSentEventMessage(comment="still here")
+
+
+def _missed(studio: Studio, job: Job, last: int) -> list[Event]:
+    return list(studio.events.list_of_job(job.id, after=last))
 
 
 def _find(studio: Studio, owner: str, job_id: str) -> Job:

@@ -9,16 +9,15 @@ from dramatiq.errors import ConnectionError as BrokerConnectionError
 from litestar import Response, get
 from pymongo.errors import PyMongoError
 
-from broker import MongoBroker
+from app.dependencies import TheBroker, TheStudio
 from studio.errors import NotNow
-from studio.studio import Studio
 
 STUCK_AFTER_S = 60.0
 """Ready work that nobody has claimed for this long means that no worker is working."""
 
 
 @get("/healthz", sync_to_thread=True)
-def healthz(studio: Studio, broker: MongoBroker) -> Response[dict[str, Any]]:
+def healthz(studio: TheStudio, broker: TheBroker) -> Response[dict[str, Any]]:
     """200 when the database and the bucket answer and ready work is being claimed, 503 otherwise."""
 
     def queue_moves() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from litestar import post
 
+from app.dependencies import Owner, TheStudio
 from app.views import View
 from studio.media_assets import Kind
-from studio.studio import Studio
 from studio.uploads import EXTENSIONS, max_bytes
 
 
@@ -23,7 +23,7 @@ class InitView(View, frozen=True, kw_only=True):
 
 
 @post("/init", status_code=200, sync_to_thread=True)
-def init(owner: str, studio: Studio) -> InitView:
+def init(owner: Owner, studio: TheStudio) -> InitView:
     """Register the client and tell the limits for its uploads."""
     client, settings = studio.clients.register(owner), studio.settings
     uploads: dict[str, dict[str, Any]] = {

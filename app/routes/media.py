@@ -8,11 +8,11 @@ from litestar import post
 from litestar.params import JSONBody
 from msgspec import Meta
 
+from app.dependencies import Owner, TheStudio
 from app.payloads import Id, Payload
 from app.views import MediaAssetView, View, view_asset
 from studio import uploads
 from studio.media_assets import Kind
-from studio.studio import Studio
 
 
 class UploadCreate(Payload, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
 
 
 @post("/upload/presign", status_code=201, sync_to_thread=True)
-def presign_upload(data: JSONBody[UploadCreate], owner: str, studio: Studio) -> UploadView:
+def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
     return UploadView(
@@ -57,6 +57,6 @@ def presign_upload(data: JSONBody[UploadCreate], owner: str, studio: Studio) -> 
 
 
 @post("/media/commit", status_code=201, sync_to_thread=True)
-def commit_media(data: JSONBody[MediaCommit], owner: str, studio: Studio) -> MediaAssetView:
+def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
     return view_asset(studio, uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size))

@@ -11,6 +11,7 @@ import math
 import wave
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -334,22 +335,20 @@ def speak(story: str, target: Path) -> None:
 
 def _espeak(text: str) -> tuple[int, bytes]:
     """Sample rate and 16-bit mono samples from espeak-ng."""
-    import espeakng_loader  # noqa: PLC0415 - only this script needs it
-
-    library = ctypes.CDLL(espeakng_loader.get_library_path())
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    loader = import_module("espeakng_loader")  # only this script needs it, so that it is no dependency
+    library = ctypes.CDLL(loader.get_library_path())
     heard = bytearray()
     callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
-    @callback
     def hear(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
         if samples and count > 0:
             heard.extend(ctypes.string_at(samples, count * 2))
         return 0
 
+    on_sound = callback(hear)
     retrieval = 1
-    rate = library.espeak_Initialize(retrieval, 0, str(espeakng_loader.get_data_path()).encode(), 0)
-    library.espeak_SetSynthCallback(hear)
+    rate = library.espeak_Initialize(retrieval, 0, str(loader.get_data_path()).encode(), 0)
+    library.espeak_SetSynthCallback(on_sound)
     # The plain `cmn` voice reads Hanzi as letters in some builds; this one is right in all of them.
     library.espeak_SetVoiceByName(b"cmn-latn-pinyin+f5")
     for parameter, value in ((1, 192), (3, 70), (4, 66), (7, 2)):  # rate, pitch, range, word gap

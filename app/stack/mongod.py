@@ -14,10 +14,10 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from pymongo import AsyncMongoClient
+from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, OperationFailure
 
-from app.stack.conditions import POLL_S, accepting, until
+from app.stack.conditions import accepting, until
 from app.stack.errors import AlreadyRunning, ProgramMissing
 from app.stack.programs import in_wheel
 from app.stack.supervisor import Part
@@ -118,44 +118,43 @@ async def until_unused(folder: Path, *, limit_s: float = 20.0) -> None:
 
 async def become_primary(port: int) -> None:
     """Make the server on this port the primary of a set of its own, and return once it is."""
-    host = f"127.0.0.1:{port}"
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-        host, directConnection=True, serverSelectionTimeoutMS=5000
-    )
-    async with client:
-        while True:
-            hello = await _hello(client)
-            if hello.get("isWritablePrimary") and hello.get("me") == host:
-                return
-            if hello.get("isreplicaset") or hello.get("me") != host:
-                await _configure(client, host)
-            await asyncio.sleep(POLL_S)
+
+    async def is_primary() -> bool:
+        # In a thread: closing pymongo's asynchronous client while it connects leaves a socket open.
+        return await asyncio.to_thread(_advance, f"127.0.0.1:{port}")
+
+    await until(is_primary)
 
 
-async def _hello(client: AsyncMongoClient[dict[str, Any]]) -> dict[str, Any]:
+def _advance(host: str) -> bool:
+    """Whether the server is the primary. When it is not, do what it lacks for that."""
     try:
-        return await client.admin.command("hello")
+        with MongoClient[dict[str, Any]](host, directConnection=True, serverSelectionTimeoutMS=2000) as client:
+            hello = client.admin.command("hello")
+            if hello.get("isWritablePrimary") and hello.get("me") == host:
+                return True
+            if hello.get("me") != host:
+                _configure(client, host)
     except ConnectionFailure:
-        return {}
+        pass  # it drops connections when its state changes; the caller looks again
+    return False
 
 
-async def _configure(client: AsyncMongoClient[dict[str, Any]], host: str) -> None:
+def _configure(client: MongoClient[dict[str, Any]], host: str) -> None:
     """Create the set, or give it its new address when the port changed since the last run."""
     members = [{"_id": 0, "host": host}]
     try:
-        config = (await client.admin.command("replSetGetConfig"))["config"]
+        config = client.admin.command("replSetGetConfig")["config"]
         if config["members"][0]["host"] != host:
-            await client.admin.command("replSetReconfig", {**config, "members": members}, force=True)
+            client.admin.command("replSetReconfig", {**config, "members": members}, force=True)
     except OperationFailure as error:
         if error.code == _NOT_YET_INITIALIZED:
-            await _initiate(client, members)
-    except ConnectionFailure:
-        pass  # it drops connections when its state changes; the caller looks again
+            _initiate(client, members)
 
 
-async def _initiate(client: AsyncMongoClient[dict[str, Any]], members: list[dict[str, Any]]) -> None:
+def _initiate(client: MongoClient[dict[str, Any]], members: list[dict[str, Any]]) -> None:
     try:
-        await client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+        client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
     except OperationFailure as error:
         # While a stored configuration is still being read, the server looks as if it had none.
         if error.code != _ALREADY_INITIALIZED:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from pymongo import AsyncMongoClient
+from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from app.stack.errors import Unreachable
@@ -16,22 +17,26 @@ LIMIT_S = 3.0
 
 async def require_mongodb(uri: str) -> None:
     """Return when MongoDB answers and has transactions. Raises Unreachable within a few seconds."""
-    mend = "Correct MONGODB_URI, or remove it to use the embedded MongoDB."
-    try:
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-            uri, serverSelectionTimeoutMS=int(LIMIT_S * 1000), connectTimeoutMS=int(LIMIT_S * 1000)
-        )
-        async with client:
-            hello = await client.admin.command("hello")
-    except PyMongoError as error:
-        # The driver's words go on with the state of every server; the first of them say what is wrong.
-        reason = str(error).split(",")[0].split(" (configured")[0]
-        raise Unreachable(f"MongoDB at {_place(uri)} does not answer: {reason}", mend) from error
+    hello = await asyncio.to_thread(_hello, uri)
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise Unreachable(
             f"MongoDB at {_place(uri)} is not a replica set, so it has no transactions.",
             "Start mongod with --replSet rs0 and run rs.initiate(), or remove MONGODB_URI.",
         )
+
+
+def _hello(uri: str) -> dict[str, Any]:
+    limit_ms = int(LIMIT_S * 1000)
+    try:
+        with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=limit_ms, connectTimeoutMS=limit_ms) as client:
+            return client.admin.command("hello")
+    except PyMongoError as error:
+        # The driver's words go on with the state of every server; the first of them say what is wrong.
+        reason = str(error).split(",")[0].split(" (configured")[0]
+        raise Unreachable(
+            f"MongoDB at {_place(uri)} does not answer: {reason}",
+            "Correct MONGODB_URI, or remove it to use the embedded MongoDB.",
+        ) from error
 
 
 async def require_s3(endpoint: str) -> None:

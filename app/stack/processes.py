@@ -1,9 +1,17 @@
-"""Looking at processes through /proc. Where there is none, the answers are empty."""
+"""Looking at processes through /proc. Where there is none, the answers are empty.
+
+Run as a program this file is the warden: it outlives a killed supervisor by a few seconds and kills what is left of
+the parts. They were sent SIGTERM then (see tether.py), but a worker that stops in good order waits for its step, and
+for a database that is gone too. It uses the standard library only, so that it starts in no time and stays small.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
+import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +28,19 @@ def kill_session(session: int) -> None:
     for pid in session_members(session):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def watch(lines: Iterable[str], *, grace_s: float = 4.0) -> None:
+    """Follow lines like `+123` and `-123`, sessions that begin and end; when they stop, end the sessions that are left."""
+    sessions: set[int] = set()
+    for line in lines:
+        change = sessions.add if line.startswith("+") else sessions.discard
+        change(int(line[1:]))
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline and any(map(session_members, sessions)):
+        time.sleep(0.05)
+    for session in sessions:
+        kill_session(session)
 
 
 def is_alone(pid: int) -> bool:
@@ -50,3 +71,7 @@ def _session_and_state(pid: int) -> tuple[int, bool]:
     # The program's name, in parentheses, may hold spaces and parentheses itself.
     state, _parent, _group, session = stat.rpartition(")")[2].split()[:4]
     return (int(session), state not in "ZX")
+
+
+if __name__ == "__main__":
+    watch(sys.stdin)

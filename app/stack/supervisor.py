@@ -13,14 +13,14 @@ import os
 import signal
 import sys
 import time
-from asyncio.subprocess import DEVNULL, STDOUT, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from app.stack import tether
+from app.stack import processes, tether
 from app.stack.errors import PartFailed
 from app.stack.processes import kill_session
 
@@ -63,6 +63,7 @@ class Supervisor:
         self._say = say
         self._processes: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._warden: Process | None = None
 
     def pid(self, name: str) -> int | None:
         """The process id of a part that runs now."""
@@ -77,6 +78,8 @@ class Supervisor:
             await self._until_ready(part, process)
         except BaseException:
             await self._end(part, grace_s=0)
+            if not self._processes:
+                await self._dismiss_warden()
             raise
         self._say(part.name, f"{part.address} ({time.monotonic() - began:.1f} s)")
         self._keepers[part.name] = asyncio.create_task(self._keep(part, process, began))
@@ -84,6 +87,8 @@ class Supervisor:
     async def stop(self, *parts: Part) -> None:
         """Stop parts together: SIGTERM, their grace, SIGKILL. Parts that do not run are no error."""
         await asyncio.gather(*(self._stop(part) for part in parts))
+        if not self._processes:
+            await self._dismiss_warden()
 
     def kill(self, *parts: Part) -> None:
         """Cut parts short, with everything they started. A `stop` that waits for them then returns."""
@@ -125,6 +130,7 @@ class Supervisor:
         kill_session(process.pid)
         await process.wait()
         self._processes.pop(part.name, None)
+        await self._tell_warden(f"-{process.pid}")
 
     async def _spawn(self, part: Part) -> Process:
         with _open_log(self.logs / f"{part.name}.log") as log:
@@ -133,7 +139,24 @@ class Supervisor:
                 env=part.env, stdin=DEVNULL, stdout=log, stderr=STDOUT, start_new_session=True,
             )  # fmt: skip
         self._processes[part.name] = process
+        await self._tell_warden(f"+{process.pid}")
         return process
+
+    async def _tell_warden(self, line: str) -> None:
+        if self._warden is None or self._warden.returncode is not None:
+            self._warden = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", "-S", processes.__file__,
+                stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True,
+            )  # fmt: skip
+            line = "\n".join(f"+{process.pid}" for process in self._processes.values())
+        if self._warden.stdin:
+            self._warden.stdin.write(f"{line}\n".encode())
+
+    async def _dismiss_warden(self) -> None:
+        warden, self._warden = self._warden, None
+        if warden and warden.stdin:
+            warden.stdin.close()
+            await warden.wait()
 
     async def _until_ready(self, part: Part, process: Process) -> None:
         ready = asyncio.ensure_future(part.ready(process.pid))
@@ -154,6 +177,7 @@ class Supervisor:
         while True:
             code = await process.wait()
             kill_session(process.pid)
+            await self._tell_warden(f"-{process.pid}")
             if time.monotonic() - began >= SETTLED_S:
                 wait_s = FIRST_WAIT_S
             self._say(part.name, f"stopped ({_describe(code)}); starting it again in {wait_s:g} s")

@@ -39,7 +39,7 @@ def _has_glyph(letter: str) -> bool:
     return (drawn.size, bytes(drawn)) != (missing.size, bytes(missing))
 
 
-def wrap(text: str, width: int, size: int) -> list[str]:
+def wrap(text: str, width: float, size: int) -> list[str]:
     """Lines no wider than `width` pixels: at spaces where there are any, between characters otherwise."""
     lines: list[str] = []
     line = ""

@@ -105,7 +105,7 @@ def _tidy_zh(text: str) -> str:
     text = _REPEATED_ZH.sub(r"\1", text)
     text = re.sub(r"(?<=[\u4e00-\u9fff，。！？；：、])\s+(?=[\u4e00-\u9fff，。！？；：、])", "", text)
     for narrow, wide in {",": "，", "!": "！", "?": "？", ";": "；", ":": "："}.items():
-        text = re.sub(rf"(?<=[\u4e00-\u9fff，。！？；：])\s*{re.escape(narrow)}\s*", wide, text)
+        text = re.sub(rf"(?<=[\u4e00-\u9fff，。！？；：])(?:\s*{re.escape(narrow)})+\s*", wide, text)
     text = re.sub(r"(?<=[\u4e00-\u9fff])\s*\.(?!\d)\s*", "。", text)
     text = _FILLERS_ZH.sub("", text)
     text = re.sub(r"([，。！？；：、])(?:\s*[，、；：])+", r"\1", text)

@@ -63,7 +63,7 @@ def running(tmp_path: Path, env: dict[str, str]) -> Iterator[Run]:
 
 def test_killed_supervisor_leaves_no_process(running: Run) -> None:
     parts = running.parts()
-    assert len(parts) == 4
+    assert len(parts) == 5  # the four and their warden
     running.process.kill()
     running.process.wait()
     eventually(lambda: not any(session_members(part) for part in parts))

@@ -1,0 +1,14 @@
+"""What handlers are given by name: who is calling, and the parts of the process that serve the call."""
+
+from __future__ import annotations
+
+from litestar.di import NamedDependency
+
+from app.live import Hub
+from broker import MongoBroker
+from studio.studio import Studio
+
+Owner = NamedDependency[str]
+TheStudio = NamedDependency[Studio]
+TheBroker = NamedDependency[MongoBroker]
+TheHub = NamedDependency[Hub]

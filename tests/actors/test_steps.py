@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dramatiq
+import pytest
+
+from app.client import Client, Json, Refused
+from studio.jobs import JobStatus
+from tests.app.waiting import eventually
+from tests.product import Product, new_artwork
+
+pytestmark = pytest.mark.usefixtures("worker")
+
+
+def film(client: Client, drawing: Path) -> Json:
+    """Order a film and wait for its end."""
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    for _ in client.watch(job["jobId"], patience_s=60):
+        pass
+    return client.get(f"/generation/jobs/{job['jobId']}")
+
+
+def test_a_typed_story_needs_no_transcript_and_every_other_step_runs_once(client: Client, drawing: Path) -> None:
+    job = film(client, drawing)
+    assert job["phase"] == "completed"
+    assert job["progress"] == 100
+    assert [step["name"] for step in job["steps"]] == [
+        "refine_text", "submit_video", "poll_video", "capture_video", "analyze",
+    ]  # fmt: skip
+    artwork = client.get(f"/artworks/{job['artworkId']}")
+    assert artwork["status"] == "ready"
+    assert artwork["videoUrl"]
+    assert artwork["refinedText"]
+    assert [version["version"] for version in artwork["versions"]] == [1]
+    assert client.get(f"/ai/analyses/{job['artworkId']}")["boxes"]
+
+
+def test_a_busy_provider_is_waited_for_without_an_attempt(client: Client, drawing: Path, product: Product) -> None:
+    product.service.behave("busy")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    watched = client.watch(job["jobId"], patience_s=60)
+    eventually(lambda: len(product.service.calls("submits")) >= 5)
+    product.service.behave("")
+    assert [event["status"] for event in watched][-1] == "succeeded"
+    assert len(set(product.service.calls("submits"))) == 1, "one idempotency key for all attempts"
+
+
+def test_a_refused_request_fails_with_its_symbol(client: Client, drawing: Path, product: Product) -> None:
+    product.service.behave("refuses")
+    job = film(client, drawing)
+    assert job["phase"] == "failed"
+    assert job["error"]["code"] == "PROVIDER_REFUSED"
+    assert job["error"]["nextStep"]
+    assert client.get(f"/artworks/{job['artworkId']}")["status"] == "failed"
+
+
+@pytest.mark.parametrize(("behaviour", "symbol"), [("fails", "RENDER_FAILED"), ("garbage", "CLIP_UNREADABLE")])
+def test_a_clip_that_came_to_nothing_is_asked_for_anew_by_a_retry(
+    behaviour: str, symbol: str, client: Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave(behaviour)
+    failed = film(client, drawing)
+    assert failed["error"]["code"] == symbol
+    product.service.behave("")
+    client.post(f"/generation/jobs/{failed['jobId']}/retry")
+    assert [event["status"] for event in client.watch(failed["jobId"], patience_s=60)][-1] == "succeeded"
+    assert len(product.service.calls("submits")) == 2
+    assert client.get(f"/artworks/{failed['artworkId']}")["status"] == "ready"
+
+
+def test_a_succeeded_job_is_not_retried(client: Client, drawing: Path) -> None:
+    job = film(client, drawing)
+    with pytest.raises(Refused) as refused:
+        client.post(f"/generation/jobs/{job['jobId']}/retry")
+    assert refused.value.problem["code"] == "JOB_NOT_RETRYABLE"
+
+
+def test_a_lost_answer_is_looked_up_and_not_sent_again(client: Client, drawing: Path, product: Product) -> None:
+    product.service.behave("silent")
+    assert film(client, drawing)["phase"] == "completed"
+    assert len(product.service.calls("submits")) == 1
+
+
+def test_a_call_that_never_arrived_is_sent_again_under_the_same_key(
+    client: Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave("silent", "drops")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    watched = client.watch(job["jobId"], patience_s=60)
+    eventually(lambda: product.service.calls("submits"))
+    product.service.behave("")
+    assert [event["status"] for event in watched][-1] == "succeeded"
+    assert len(product.service.calls("submits")) >= 2
+    assert len(set(product.service.calls("submits"))) == 1
+
+
+def test_an_unknowable_outcome_stops_for_a_person(client: Client, drawing: Path, product: Product) -> None:
+    product.service.behave("silent", "no-lookup")
+    job = film(client, drawing)
+    assert job["status"] == JobStatus.NEEDS_ATTENTION
+    assert job["error"]["code"] == "OUTCOME_UNKNOWN"
+    assert len(product.service.calls("submits")) == 1
+
+
+def test_a_clip_that_never_comes_fails_after_the_limit(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product.studio, "settings", product.studio.settings.model_copy(update={"poll_limit_s": 0.2}))
+    product.service.behave("never")
+    assert film(client, drawing)["error"]["code"] == "PROVIDER_TIMEOUT"
+
+
+def test_waiting_for_clips_holds_no_thread(
+    client: Client, drawing: Path, product: Product, worker: dramatiq.Worker
+) -> None:
+    product.service.behave("never")
+    jobs = [
+        client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})["jobId"]
+        for _ in range(4 * worker.worker_threads)
+    ]
+    for job_id in jobs:
+        next(event for event in client.watch(job_id, patience_s=60) if event["step"] == "poll_video")
+    product.service.behave("")
+    for job_id in jobs:
+        assert [event["status"] for event in client.watch(job_id, patience_s=60)][-1] == "succeeded"
+
+
+def test_progress_never_falls(client: Client, drawing: Path) -> None:
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    progress = [event["progress"] for event in client.watch(job["jobId"], patience_s=60)]
+    assert progress == sorted(progress)
+    assert progress[-1] == 100
+
+
+def test_a_message_of_a_finished_step_changes_nothing(client: Client, drawing: Path, product: Product) -> None:
+    job = film(client, drawing)
+    before = client.get(f"/generation/jobs/{job['jobId']}")
+    for step in job["steps"]:
+        product.broker.get_actor(step["name"]).send(job["jobId"])
+    product.broker.get_actor("analyze").send("no such job")
+    live = {"state": {"$in": ["QUEUED", "CONSUMED"]}, "msg.actor_name": {"$ne": "sweep"}}
+    eventually(lambda: not product.studio.database["queue_default"].find_one(live))
+    assert client.get(f"/generation/jobs/{job['jobId']}") == before
+
+
+def test_a_step_given_up_by_the_queue_fails_its_job(client: Client, drawing: Path, product: Product) -> None:
+    from actors import sweep
+
+    product.service.behave("never")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    next(event for event in client.watch(job["jobId"], patience_s=60) if event["step"] == "poll_video")
+    queue = product.studio.database["queue_default"]
+    waiting = {"msg.args": job["jobId"], "msg.actor_name": "poll_video", "state": "DELAYED"}
+    given_up = {"$set": {"state": "REJECTED"}, "$currentDate": {"expire_at": True}}
+    eventually(lambda: queue.update_one(waiting, given_up).modified_count)
+    sweep.fn()
+    assert client.get(f"/generation/jobs/{job['jobId']}")["error"]["code"] == "STEP_CRASHED"

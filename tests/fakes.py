@@ -1,0 +1,101 @@
+"""An animator that tests can steer from another process: it works through files in a folder, like a far-away service.
+
+`jobs/<key>` is what it accepted, one file per idempotency key; `submits` has a line per call it was asked; `behaviour`
+holds the words that say how it should behave.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from studio.errors import NotNow, OutcomeUnknown, StudioError
+from studio.media import ffmpeg
+from studio.objects import ObjectStore
+from studio.providers import AnimationRequest, Clip, Lookup, Pending, Progress
+from studio.settings import Settings
+
+
+class FakeService:
+    """The far side, as tests see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "jobs").mkdir(parents=True, exist_ok=True)
+
+    def behave(self, *words: str) -> None:
+        (self.folder / "behaviour").write_text(" ".join(words))
+
+    def behaves(self, word: str) -> bool:
+        path = self.folder / "behaviour"
+        return path.exists() and word in path.read_text().split()
+
+    @property
+    def clip(self) -> Path:
+        return self.folder / "clip.mp4"
+
+    def make_clip(self) -> None:
+        """Two seconds of real film, made once."""
+        picture = ["-f", "lavfi", "-i", "testsrc=size=320x180:rate=12:duration=2"]
+        tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=2"]
+        codecs = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest"]
+        ffmpeg.run([*picture, *tone, *codecs, str(self.clip)], timeout_s=60)
+
+    def note(self, call: str, key: str) -> None:
+        with (self.folder / call).open("a") as file:
+            file.write(f"{key}\n")
+
+    def calls(self, call: str) -> list[str]:
+        path = self.folder / call
+        return path.read_text().split() if path.exists() else []
+
+    def forget(self) -> None:
+        for name in ("submits", "looks", "behaviour"):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "jobs")
+        (self.folder / "jobs").mkdir()
+
+
+class FakeAnimator:
+    name = "fake"
+
+    def __init__(self, _settings: Settings, _objects: ObjectStore) -> None:
+        self._service = FakeService(Path(os.environ["FAKE_SERVICE"]))
+
+    def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
+        self._service.note("submits", idempotency_key)
+        if self._service.behaves("busy"):
+            raise NotNow("the fake is busy", retry_after_s=0.1)
+        if self._service.behaves("refuses"):
+            raise StudioError("PROVIDER_REFUSED")
+        if not self._service.behaves("drops"):
+            (self._service.folder / "jobs" / idempotency_key).touch()
+        if self._service.behaves("silent"):
+            raise OutcomeUnknown
+        return f"fake-{idempotency_key}"
+
+    def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
+        if self._service.behaves("no-lookup"):
+            raise OutcomeUnknown
+        accepted = (self._service.folder / "jobs" / idempotency_key).exists()
+        return f"fake-{idempotency_key}" if accepted else None
+
+    def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
+        self._service.note("looks", provider_id)
+        if self._service.behaves("fails"):
+            raise StudioError("RENDER_FAILED")
+        looks = self._service.calls("looks").count(provider_id)
+        if self._service.behaves("never") or looks < 2:
+            return Pending(progress=0.5, look_again_s=0.05)
+        progress(1.0)
+        return Clip("clip.mp4")
+
+    def fetch(self, clip: Clip, target: Path) -> None:
+        if self._service.behaves("garbage"):
+            target.write_bytes(b"this is no film")
+        else:
+            shutil.copy(self._service.folder / clip.location, target)
+
+    def cancel(self, provider_id: str) -> None:
+        (self._service.folder / "jobs" / provider_id.removeprefix("fake-")).unlink(missing_ok=True)

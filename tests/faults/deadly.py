@@ -1,0 +1,48 @@
+"""Actors that kill their worker process, once at each point of each step. `dramatiq tests.faults.deadly`.
+
+The points: before the work of a step; after it, with nothing stored; after the commit, before the worker's ack.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from actors import steps
+from studio.jobs import Job
+from tests.worker import broker, studio
+
+_graves = Path(os.environ["GRAVES"])
+_perform, _settle = steps.perform, steps.settle
+
+
+def die_once(point: str, step: str) -> None:
+    """SIGKILL this process, unless somebody died here before."""
+    try:
+        (_graves / f"{step}.{point}").touch(exist_ok=False)
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def perform(work: Callable[[Job], steps.Outcome], job: Job) -> None:
+    def deadly(job: Job) -> steps.Outcome:
+        die_once("before", job.step)
+        outcome = work(job)
+        die_once("worked", job.step)
+        return outcome
+
+    _perform(deadly, job)
+
+
+def settle(job: Job, outcome: steps.Outcome) -> None:
+    _settle(job, outcome)
+    if isinstance(outcome, steps.Done):
+        die_once("committed", job.step)
+
+
+steps.perform, steps.settle = perform, settle
+
+__all__ = ["broker", "studio"]

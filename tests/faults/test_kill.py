@@ -1,0 +1,91 @@
+"""Each step is killed at each of its points, and still everything is there exactly once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app import samples
+from app.client import Client, Json
+from studio.pipelines import PLANS, JobKind
+from tests.app.waiting import eventually
+from tests.product import Product, new_artwork
+
+POINTS = ("before", "worked", "committed")
+STEPS = [step.name for step in PLANS[JobKind.VIDEO]]
+
+
+@contextmanager
+def worker_process(module: str, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The stock command line: one process of two threads."""
+    command = [sys.executable, "-m", "dramatiq", module, "--processes", "1", "--threads", "2", "--skip-logging"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@pytest.fixture
+def graves(tmp_path: Path) -> Path:
+    folder = tmp_path / "graves"
+    folder.mkdir()
+    return folder
+
+
+def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
+    client: Client, product: Product, drawing: Path, graves: Path, tmp_path: Path
+) -> None:
+    artwork = told_artwork(client, drawing)
+    job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
+    env = {**product.env, "GRAVES": str(graves)}
+
+    def has_ended() -> bool:
+        return bool(client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"])
+
+    # Dramatiq's main process ends with its worker; a supervisor would start it again, and so do we.
+    while not has_ended():
+        with worker_process("tests.faults.deadly", env, tmp_path / "worker.log") as process:
+            eventually(lambda: process.poll() is not None or has_ended(), limit_s=60)
+
+    deaths = {f"{step}.{point}" for step in STEPS for point in POINTS}
+    assert {path.name for path in graves.iterdir()} == deaths, "every point of every step was met"
+    assert_made_once(client, product, job)
+
+
+def told_artwork(client: Client, drawing: Path) -> Json:
+    """An artwork with a recording, so that no step is left out."""
+    voice = client.upload(Path(samples.__file__).parent / "story.ogg", "audio")
+    return new_artwork(client, drawing, audioAssetId=voice["mediaAssetId"])
+
+
+def assert_made_once(client: Client, product: Product, job: Json) -> None:
+    database, job_id = product.studio.database, job["jobId"]
+    assert client.get(f"/generation/jobs/{job_id}")["status"] == "succeeded"
+    assert len(product.service.calls("submits")) == 1, "the paid call"
+    artwork = client.get(f"/artworks/{job['artworkId']}")
+    assert [version["version"] for version in artwork["versions"]] == [1]
+    assert database["media_assets"].count_documents({"source": job_id}) == 1
+    assert database["ai_analyses"].count_documents({"_id": job["artworkId"]}) == 1
+    stored = database["jobs"].find_one({"_id": job_id})
+    assert stored is not None
+    assert [submission["state"] for submission in stored["submissions"]] == ["accepted"]
+    messages = database["queue_default"].find({"msg.args": job_id})
+    assert Counter((message["msg"]["actor_name"], message["state"]) for message in messages) == Counter(
+        {(step, "DONE"): 1 for step in STEPS}
+    )
+    events = list(database["events"].find({"job_id": job_id}).sort("seq", 1))
+    entered = [event["data"]["step"] for event in events if event["data"]["stepProgress"] == 0]
+    assert list(dict.fromkeys(entered)) == STEPS
+    assert [event["data"]["status"] for event in events].count("succeeded") == 1
+    numbers = [event["seq"] for event in database["events"].find({"owner": stored["owner"]}).sort("seq", 1)]
+    assert numbers == list(range(1, len(numbers) + 1)), "no gap in the log"

@@ -1,0 +1,89 @@
+"""The product under test in this process: the studio, the broker, a real web server, and a client for it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from app.client import Client, Json
+from app.stack import Servers
+from app.stack.ports import free_port
+from broker import MongoBroker
+from studio.settings import settings
+from studio.studio import Studio
+from tests.fakes import FakeService
+
+
+@dataclass(frozen=True)
+class Product:
+    """Wired as in production, against the test servers. Actors belong to one broker, so there is one per run."""
+
+    studio: Studio
+    broker: MongoBroker
+    app: Any
+    service: FakeService
+    env: dict[str, str]
+    """For processes of the same product."""
+
+
+@contextmanager
+def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
+    service = FakeService(folder)
+    env = {
+        **servers.env,
+        "MONGODB_DB": f"product_{secrets.token_hex(4)}",
+        "OWNER_KEY": "tests",
+        "VIDEO_PROVIDER": "fake",
+        "FAKE_SERVICE": str(folder),
+        "LOG_LEVEL": "WARNING",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        settings.cache_clear()
+        from app.application import create_app
+        from tests.worker import broker, studio
+
+        service.make_clip()
+        studio.prepare()
+        yield Product(studio, broker, create_app(studio, broker), service, env)
+        broker.close()
+        studio.close()
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[str]:
+    """A real web server in a thread; its address."""
+    port = free_port()
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+        assert thread.is_alive(), "the web server did not start"
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def new_client(url: str, *, language: str = "en") -> Client:
+    return Client(url, secrets.token_urlsafe(16), language=language)
+
+
+def new_artwork(client: Client, drawing: Path, *, story: str = "A fox flies.", **fields: Any) -> Json:
+    """An artwork with a drawing and a typed story."""
+    cover = client.upload(drawing, "image")
+    body = {"title": "Fox", "description": story, "coverAssetId": cover["mediaAssetId"], **fields}
+    return client.post("/artworks", body)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from studio.errors import StudioError
+from studio.media import clips
+from tests.studio import made
+
+
+@pytest.mark.parametrize(
+    ("ending", "mime", "codec"),
+    [("mp4", "video/mp4", "h264"), ("mov", "video/quicktime", "h264"), ("webm", "video/webm", "vp9")],
+)
+def test_a_clip_tells_what_it_is(tmp_path: Path, ending: str, mime: str, codec: str) -> None:
+    facts = clips.inspect(made.clip(tmp_path / f"clip.{ending}", seconds=2))
+    assert (facts.mime, facts.width, facts.height, facts.has_audio, facts.codec) == (mime, 64, 48, True, codec)
+    assert facts.seconds == pytest.approx(2, abs=0.15)
+
+
+def test_a_clip_without_sound_says_so(tmp_path: Path) -> None:
+    assert not clips.inspect(made.clip(tmp_path / "clip.mp4", sound=False)).has_audio
+
+
+def test_a_browser_recording_without_a_length_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "live.webm"
+    made.run("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=2", "-live", "1", "-f", "webm", path)
+    assert clips.inspect(path).seconds == pytest.approx(2, abs=0.15)
+
+
+def test_a_clip_cut_short_is_unreadable_under_the_given_symbol(tmp_path: Path) -> None:
+    path = made.clip(tmp_path / "clip.mp4", seconds=3)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(StudioError) as caught:
+        clips.inspect(path, unreadable="VIDEO_UNREADABLE")
+    assert caught.value.symbol == "VIDEO_UNREADABLE"
+
+
+def test_sound_and_pictures_are_no_clips(tmp_path: Path) -> None:
+    song = made.run("-i", made.wav(tmp_path / "tone.wav", made.tone(1)), "-c:a", "aac", tmp_path / "song.m4a")
+    for path in (song, made.drawing(tmp_path / "drawing.png")):
+        with pytest.raises(StudioError) as caught:
+            clips.inspect(path)
+        assert caught.value.symbol == "KIND_MISMATCH"
+
+
+def test_the_poster_is_a_frame_from_inside_the_clip(tmp_path: Path) -> None:
+    path = tmp_path / "two_halves.mp4"
+    made.run(
+        "-f", "lavfi", "-i", "color=red:size=64x48:rate=10:duration=1",
+        "-f", "lavfi", "-i", "color=blue:size=64x48:rate=10:duration=3",
+        "-filter_complex", "[0][1]concat", path,
+    )  # fmt: skip
+    clips.poster(path, tmp_path / "poster.jpg")
+    with Image.open(tmp_path / "poster.jpg") as poster:
+        red, _, blue = poster.resize((1, 1)).tobytes()
+    assert blue > 200 > red

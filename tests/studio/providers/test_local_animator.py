@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from structlog.testing import capture_logs
+
+from studio.errors import StudioError
+from studio.media import clips
+from studio.providers import AnimationRequest, Clip, Pending, local_animator
+from studio.providers.local_animator import LocalAnimator
+from studio.settings import Settings
+from tests.studio import made
+from tests.studio.made import FolderStore
+
+
+def nothing(_fraction: float) -> None:
+    pass
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    store = FolderStore(tmp_path / "bucket")
+    store.put("drawing.png", made.drawing(tmp_path / "drawing.png", (120, 90)))
+    return store
+
+
+@pytest.fixture
+def animator(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> LocalAnimator:
+    monkeypatch.setattr("studio.media.stage.LANDSCAPE", (320, 180))
+    return LocalAnimator(Settings(), store.as_store)
+
+
+REQUEST = AnimationRequest("drawing.png", None, "小狐狸", "flying, drifting gently", "zh")
+
+
+def test_the_id_follows_from_the_key_alone(animator: LocalAnimator, store: FolderStore) -> None:
+    assert animator.submit(REQUEST, idempotency_key="k1") == "local-k1"
+    assert animator.reconcile(REQUEST, idempotency_key="k1") == "local-k1"
+    assert store.uploads == 0
+
+
+def test_looking_twice_renders_once(animator: LocalAnimator, store: FolderStore, tmp_path: Path) -> None:
+    heard: list[float] = []
+    clip = animator.look("local-k1", REQUEST, progress=heard.append)
+    assert clip == Clip("renders/local-k1.mp4")
+    assert heard[-1] == pytest.approx(1.0, abs=0.05)
+    again = animator.look("local-k1", REQUEST, progress=heard.append)
+    assert (again, store.uploads) == (clip, 1)
+
+    animator.fetch(Clip("renders/local-k1.mp4"), tmp_path / "film.mp4")
+    assert clips.inspect(tmp_path / "film.mp4").has_audio
+
+
+def test_a_busy_process_asks_to_look_again(
+    animator: LocalAnimator, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threading import BoundedSemaphore
+
+    taken = BoundedSemaphore(1)
+    taken.acquire()
+    monkeypatch.setattr(local_animator, "_seats", taken)
+    assert animator.look("local-k1", REQUEST, progress=nothing) == Pending(look_again_s=2.0)
+    assert store.uploads == 0
+
+
+@pytest.mark.parametrize("broken", ["drawing", "voice", "missing"])
+def test_what_cannot_be_rendered_fails_and_gives_its_seat_back(
+    animator: LocalAnimator, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    from threading import BoundedSemaphore
+
+    seats = BoundedSemaphore(1)
+    monkeypatch.setattr(local_animator, "_seats", seats)
+    (tmp_path / "private-words.bin").write_bytes(b"nonsense")
+    store.put("broken.bin", tmp_path / "private-words.bin")
+    changed = {
+        "drawing": {"drawing_key": "broken.bin"},
+        "voice": {"voice_key": "broken.bin"},
+        "missing": {"drawing_key": "none"},
+    }
+    with capture_logs() as logs, pytest.raises(StudioError) as caught:
+        animator.look("local-k1", msgspec.structs.replace(REQUEST, **changed[broken]), progress=nothing)
+    assert caught.value.symbol == "RENDER_FAILED"
+    assert seats.acquire(blocking=False)
+    assert str(tmp_path) not in str(logs)
+    assert "小狐狸" not in str(logs)
+
+
+def test_a_failing_ffmpeg_is_a_failed_render(animator: LocalAnimator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.media.film._output", lambda _seconds: ["-c:v", "no-such-encoder", "-f", "mp4"])
+    with capture_logs() as logs, pytest.raises(StudioError) as caught:
+        animator.look("local-k1", REQUEST, progress=nothing)
+    assert caught.value.symbol == "RENDER_FAILED"
+    assert logs[0]["cause"] == "encoder_missing"
+
+
+def test_a_clip_that_is_gone_cannot_be_fetched(animator: LocalAnimator, tmp_path: Path) -> None:
+    with pytest.raises(StudioError) as caught:
+        animator.fetch(Clip("renders/none.mp4"), tmp_path / "film.mp4")
+    assert caught.value.symbol == "CLIP_UNREADABLE"
+
+
+def test_canceling_what_never_was_is_no_error(animator: LocalAnimator) -> None:
+    animator.cancel("local-k1")
