@@ -7,9 +7,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+STORY_MAX_CHARACTERS = 2_000
+
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w-]+$")]
 Title = Annotated[str, Meta(max_length=80)]
-Story = Annotated[str, Meta(max_length=2000)]
+Story = Annotated[str, Meta(max_length=STORY_MAX_CHARACTERS)]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

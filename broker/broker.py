@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from threading import Event, Lock
 from typing import Any
 from uuid import UUID
 
+from bson import MinKey
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from dramatiq import Middleware
@@ -18,15 +22,17 @@ from dramatiq_mongodb import MongoDBBroker
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from broker import documents
 from broker.consumer import MongoConsumer
 from broker.delivery import Delivery, current_delivery
 from broker.documents import State
-from broker.errors import LeaseLost, driver_errors, is_passing
+from broker.errors import LeaseLost, Unreadable, driver_errors, is_passing
 from broker.leases import Lease
 from broker.middleware import DeliveryLifecycle
+from broker.shelf import Shelf
 from broker.transaction import DURABLE, current_session
 from broker.wakeups import Wakeups
 
@@ -45,8 +51,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
       middleware: as in Dramatiq; None means Dramatiq's defaults.
       lease_s: a worker that is not heard of for so many seconds has lost its messages.
       max_crashes: a message that was being run when so many worker processes died becomes a dead letter.
-      prefetch_per_thread: how many messages a process may hold per worker thread; None takes what Dramatiq asks for,
-        which is two. One is better where messages run for seconds: nothing then waits behind a busy process.
+      prefetch_per_thread: how many messages of a queue a process may hold per worker thread; None takes what Dramatiq
+        asks for, which is two. One is better where messages run for seconds: nothing then waits behind a busy process.
       done_ttl_ms, dead_ttl_ms: how long finished messages and dead letters are kept.
     """
 
@@ -77,7 +83,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self.done_ttl_ms = done_ttl_ms
         self.stopping = Event()
         self.worker_threads = 1
-        self.unread_claims: dict[str, set[UUID]] = {}
+        self.shelves: dict[str, Shelf] = {}
+        self.claim_order = itertools.count()
         self.wakeups = Wakeups(database, self._collection_prefix)
         self.lease = Lease(
             database.client,
@@ -92,7 +99,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self._indexing = Lock()
 
     def close(self) -> None:
-        """Stop the background parts and close the connections to the database."""
+        """Stop claiming and the background parts, and close the connections to the database."""
+        self.stopping.set()
         self.wakeups.stop()
         self.lease.close()
         super().close()
@@ -118,12 +126,14 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             self._collection_prefix + queue_name,
             codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
             write_concern=DURABLE,
+            # Whatever the client was told: a secondary shows messages that were claimed or finished meanwhile.
+            read_preference=ReadPreference.PRIMARY,
         )
         self.queues[queue_name] = queue
         # Claims and acks need not survive a failover: one that is rolled back leaves the message ready or leased as it
         # was, and it is delivered once more, which at-least-once allows and the token of the old delivery cannot undo.
         self.acks[queue_name] = queue.with_options(write_concern=WriteConcern(w=1))
-        self.unread_claims[queue_name] = set()
+        self.shelves[queue_name] = Shelf()
         self.emit_after("declare_queue", queue_name)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
@@ -141,10 +151,10 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if running is not None and running.message_id == message.message_id:
             self._reschedule(running, message, delay)
         elif current_session():
-            self._insert(message, delay)
+            self._store_in_transaction(message, delay)
         else:
             with driver_errors():
-                self._insert(message, delay)
+                self._store(message, delay)
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -167,65 +177,84 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if queue_name not in self.queues:
             raise QueueNotFound(queue_name)
         deadline = time.monotonic() + timeout / 1000 if timeout is not None else None
-        while self.queues[queue_name].find_one({"state": {"$in": documents.LIVE}}, {"_id": 1}):
-            if deadline is not None and time.monotonic() > deadline:
-                raise QueueJoinTimeout(queue_name)
-            time.sleep(interval / 1000)
+        with driver_errors():
+            while self.queues[queue_name].find_one({"state": {"$in": documents.LIVE}}, {"_id": 1}):
+                if deadline is not None and time.monotonic() > deadline:
+                    raise QueueJoinTimeout(queue_name)
+                time.sleep(interval / 1000)
 
     def age_of_oldest_ready_s(self) -> float:
         """How long the longest waiting ready message has waited, in seconds, over all queues; 0.0 when none waits."""
-        ages = [0.0]
         with driver_errors():
-            for queue in self.queues.values():
-                head = queue.find_one(
-                    {"state": State.QUEUED}, {"seq": 1, "now": "$$NOW"}, sort=[("priority", 1), ("seq", 1)]
-                )
-                if head:
-                    ages.append(documents.epoch_s(head["now"]) - head["seq"].time)
-        return max(ages)
+            return max((age for queue in self.queues.values() for age in _ages_of_heads(queue)), default=0.0)
 
     def list_dead(self, queue_name: str, *, limit: int = 100) -> list[Message[Any]]:
-        """The dead letters of a queue, those that expire first in front."""
+        """The dead letters of a queue, those that expire first in front; the unreadable ones are left out."""
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        dead = []
         with driver_errors():
-            found = self.queues[queue_name].find({"state": State.REJECTED}).sort("expire_at", 1).limit(limit)
-            return [Message(**document["msg"]) for document in found]
+            for document in self.queues[queue_name].find({"state": State.REJECTED}).sort("expire_at", 1).limit(limit):
+                with suppress(Unreadable):
+                    dead.append(documents.message_of(document))
+        return dead
 
-    def _insert(self, message: Message[Any], delay: int | None) -> None:
+    def _store(self, message: Message[Any], delay: int | None) -> None:
         self._ensure_indexes(message.queue_name)
-        queue, session = self.queues[message.queue_name], current_session()
-        msg, priority = message.asdict(), self._priority_of(message)
         try:
-            if delay:
-                queue.update_one(
-                    {"_id": UUID(message.message_id), "state": {"$in": documents.FINISHED}},
-                    documents.delayed(msg, priority=priority, delay_ms=delay),
-                    upsert=True,
-                    session=session,
-                )
-            else:
-                queue.insert_one(documents.new(message.message_id, msg, priority=priority), session=session)
+            self._insert(message, delay)
         except DuplicateKeyError:
             # Stored before: by an earlier call whose answer was lost, or long ago and finished since.
-            if session:
-                raise
-            queue.update_one(
-                {"_id": UUID(message.message_id), "state": {"$in": documents.FINISHED}},
-                documents.revived(msg),
-            )
+            self._revive(message, delay)
+
+    def _store_in_transaction(self, message: Message[Any], delay: int | None) -> None:
+        # A duplicate key would end the caller's transaction, so look first. And no index is made here: a collection
+        # that changes after the transaction has begun cannot be written to in it. Workers make them.
+        queue = self.queues[message.queue_name]
+        if queue.find_one({"_id": UUID(message.message_id)}, {"_id": 1}, session=current_session()):
+            self._revive(message, delay)
+        else:
+            self._insert(message, delay)
+
+    def _insert(self, message: Message[Any], delay: int | None) -> None:
+        if delay:
+            # Only an update can read the server's clock.
+            self._revive(message, delay, upsert=True)
+        else:
+            document = documents.new(message.message_id, message.asdict(), priority=self._priority_of(message))
+            self.queues[message.queue_name].insert_one(document, session=current_session())
+
+    def _revive(self, message: Message[Any], delay: int | None, *, upsert: bool = False) -> None:
+        msg, priority = message.asdict(), self._priority_of(message)
+        self.queues[message.queue_name].update_one(
+            {"_id": UUID(message.message_id), "state": {"$in": documents.FINISHED}},
+            documents.delayed(msg, priority=priority, delay_ms=delay)
+            if delay
+            else documents.revived(msg, priority=priority),
+            upsert=upsert,
+            session=current_session(),
+        )
 
     def _reschedule(self, running: Delivery, message: Message[Any], delay: int | None) -> None:
         if running.settled:
             self.logger.warning("Message %s was settled in a transaction; it is not run again.", running.message_id)
             return
-        running.outcome = documents.rescheduled(message.asdict(), delay_ms=delay)
+        repeat = documents.rescheduled(message.asdict(), delay_ms=delay)
+        if current_session():
+            running.settle(repeat)
+            return
+        running.outcome = repeat
         try:
-            running.settle(running.outcome)
+            running.settle(repeat)
         except LeaseLost:
             self.logger.warning("Message %s was given to another worker meanwhile.", running.message_id)
         except PyMongoError as error:
             if not is_passing(error):
                 raise
             self.logger.warning("The database is away; message %s is rescheduled by its ack.", running.message_id)
+        except Exception:
+            running.outcome = documents.rejected("its repeat cannot be stored", keep_ms=self.dead_ttl_ms)
+            raise
 
     def _priority_of(self, message: Message[Any]) -> int:
         actor = self.actors.get(message.actor_name)
@@ -237,6 +266,17 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         with self._indexing:
             self.queues[queue_name].create_indexes(documents.INDEXES)
             self._indexed.add(queue_name)
+
+
+def _ages_of_heads(queue: Collection[Any]) -> Iterator[float]:
+    """How long the first in line of each priority has waited: one step in the index a priority."""
+    head: dict[str, Any] | None = {"priority": MinKey()}
+    while head := queue.find_one(
+        {"state": State.QUEUED, "priority": {"$gt": head["priority"]}},
+        {"priority": 1, "seq": 1, "now": "$$NOW"},
+        sort=[("priority", 1), ("seq", 1)],
+    ):
+        yield documents.epoch_s(head["now"]) - head["seq"].time
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import random
 import time
-from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from threading import Condition
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from bson import Timestamp
 from dramatiq.broker import Consumer
+from dramatiq.errors import ConnectionClosed
 from dramatiq.logging import get_logger
+from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
 
 from broker import documents
 from broker.delivery import Delivery
 from broker.documents import Document, State
-from broker.errors import LeaseLost, driver_errors
+from broker.errors import LeaseLost, Unreadable, driver_errors
 
 if TYPE_CHECKING:
     from broker.broker import MongoBroker
 
 LOOK_FOR_DUE_S = 1.0
 """The longest time between two looks at the delayed messages, however busy the queue is."""
+PROMOTED_AT_ONCE = 256
 
 
 class MongoConsumer(Consumer):
@@ -38,22 +38,20 @@ class MongoConsumer(Consumer):
         self.prefetch = prefetch
         self.timeout_s = timeout_ms / 1000
         self.awake = broker.wakeups.subscribe(self.queue.name)
-        self._claimed: deque[Delivery] = deque()
-        self._held = 0
-        self._room = Condition()
-        self._order = 0
+        self._shelf = broker.shelves[queue_name]
         self._look_for_due_at = 0.0
 
     def __next__(self) -> Delivery | None:
         """The next delivery, or None after the timeout. Raises ConnectionError."""
         deadline = time.monotonic() + self.timeout_s
         while not self.broker.stopping.is_set():
-            if self._claimed:
-                return self._claimed.popleft()
+            if self._shelf.claimed:
+                return self._shelf.claimed.popleft()
+            self.broker.lease.keep()
             room = self._wait_for_room(deadline)
             # Cleared before the look, so that a message arriving during the look is not slept through.
             self.awake.clear()
-            if room > 0 and self._claim(room):
+            if room > 0 and not self.broker.stopping.is_set() and self._claim(room):
                 continue
             if time.monotonic() >= deadline:
                 return None
@@ -61,8 +59,7 @@ class MongoConsumer(Consumer):
                 # It may have been a delayed message that is due before the one we know of.
                 self._look_for_due_at = 0.0
         # Between the flag and the worker's end there is nothing to claim, and nothing claimed may be kept.
-        self._give_back(self._claimed)
-        self._claimed.clear()
+        self._give_back_claimed()
         time.sleep(min(0.05, self.timeout_s))
         return None
 
@@ -72,8 +69,7 @@ class MongoConsumer(Consumer):
 
     def nack(self, message: Delivery) -> None:
         """Make the message a dead letter."""
-        reason = message.options.get("traceback") or "rejected"
-        self._settle(message, documents.rejected(reason.strip().rsplit("\n", 1)[-1], keep_ms=self.broker.dead_ttl_ms))
+        self._settle(message, documents.rejected(message.reason, keep_ms=self.broker.dead_ttl_ms))
 
     def requeue(self, messages: Iterable[Delivery]) -> None:
         """Give messages back untouched, uncharged and at their old place in line. Raises ConnectionError."""
@@ -82,17 +78,18 @@ class MongoConsumer(Consumer):
     def close(self) -> None:
         """Give back what was claimed and not handed out."""
         self.broker.wakeups.unsubscribe(self.queue.name, self.awake)
-        self._give_back(self._claimed)
-        self._claimed.clear()
+        self._give_back_claimed()
 
     def _wait_for_room(self, deadline: float) -> int:
         """How many more messages may be claimed now; waits while it would be too few to be worth a claim."""
-        worthwhile = max(1, self.prefetch // 4)
-        with self._room:
-            while self._held > self.prefetch - worthwhile and not self.broker.stopping.is_set():
-                if not self._room.wait(deadline - time.monotonic()):
-                    break
-            return self.prefetch - self._held
+        # Not while a thread has nothing to do: there a single message is worth one.
+        spare = self.prefetch - self.broker.worker_threads + 1
+        return self._shelf.wait_for_room(
+            self.prefetch,
+            wanted=max(1, min(self.prefetch // 4, spare)),
+            deadline=deadline,
+            is_stopping=self.broker.stopping.is_set,
+        )
 
     def _idle_s(self, deadline: float) -> float:
         """Until the deadline or the next due message, a little early or late so that processes do not march in step."""
@@ -110,8 +107,7 @@ class MongoConsumer(Consumer):
                 return False
             # Rivals may take some of these first; the token tells which ones became ours.
             token = uuid4()
-            unread = self.broker.unread_claims[self.queue_name]
-            unread.add(token)
+            self._shelf.unread_claims.add(token)
             self.queue.update_many(
                 {"_id": {"$in": ids}, "state": State.QUEUED},
                 documents.claimed(self.broker.lease.worker_id, token),
@@ -119,67 +115,65 @@ class MongoConsumer(Consumer):
             ours = self.queue.find(
                 {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
             ).sort([("priority", 1), ("seq", 1)])
-            for document in ours:
-                self._take(document)
-            unread.discard(token)
+            # All of them or none: a claim that was read in part is released as a whole.
+            self._shelf.put([delivery for delivery in map(self._read, ours) if delivery])
+            self._shelf.unread_claims.discard(token)
         return True
 
-    def _take(self, document: Document) -> None:
-        self._order += 1
+    def _read(self, document: Document) -> Delivery | None:
         try:
-            delivery = Delivery(self.broker, document, order=self._order)
-        except (KeyError, TypeError, AttributeError):
-            self.logger.warning("A message of queue %r cannot be read; it becomes a dead letter.", self.queue_name)
+            return Delivery(self.broker, self.queue_name, document, order=next(self.broker.claim_order))
+        except Unreadable as error:
+            self.logger.warning("A message of queue %r becomes a dead letter: %s.", self.queue_name, error)
             self.queue.update_one(
                 {"_id": document["_id"], "lease.token": document["lease"]["token"]},
-                documents.rejected("unreadable", keep_ms=self.broker.dead_ttl_ms),
+                documents.rejected(f"unreadable, {error}", keep_ms=self.broker.dead_ttl_ms),
             )
-            return
-        with self._room:
-            self._held += 1
-        self._claimed.append(delivery)
+            return None
 
     def _release_unread_claims(self) -> None:
         """Give back what an earlier claim took whose answer was lost: nobody here knows those messages."""
-        unread = self.broker.unread_claims[self.queue_name]
-        for token in list(unread):
+        for token in list(self._shelf.unread_claims):
             self.queue.update_many(
                 {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token},
                 documents.given_back(),
             )
-            unread.discard(token)
+            self._shelf.unread_claims.discard(token)
 
     def _promote_due(self) -> None:
         """Make due messages ready. The first delayed one tells the server's time and when to look again."""
         if time.monotonic() < self._look_for_due_at:
             return
         head = self.queue.find_one({"state": State.DELAYED}, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)])
-        wait_s = LOOK_FOR_DUE_S
-        if head:
-            now: datetime = head["now"]
-            wait_s = (head["due"] - now).total_seconds()
+        wait_s = (head["due"] - head["now"]).total_seconds() if head else LOOK_FOR_DUE_S
         if head and wait_s <= 0:
-            # Its place in line is the moment it became ready, so a message that repeats itself overtakes nobody.
-            self.queue.update_many(
-                {"state": State.DELAYED, "due": {"$lte": now}},
-                {
-                    "$set": {
-                        "state": State.QUEUED,
-                        "seq": Timestamp(int(now.replace(tzinfo=UTC).timestamp()), 1),
-                    },
-                    "$unset": {"due": ""},
-                },
+            due = self.queue.find({"state": State.DELAYED, "due": {"$lte": head["now"]}}, {"due": 1}).sort("due", 1)
+            # `due` is asked for once more because it may have run and been delayed again since.
+            self.queue.bulk_write(
+                [
+                    UpdateOne({"_id": message["_id"], "due": message["due"]}, documents.promoted(message["due"]))
+                    for message in due.limit(PROMOTED_AT_ONCE)
+                ],
+                ordered=False,
             )
         self._look_for_due_at = time.monotonic() + min(max(wait_s, 0), LOOK_FOR_DUE_S)
 
-    def _settle(self, message: Delivery, outcome: documents.Pipeline) -> None:
+    def _settle(self, message: Delivery, outcome: documents.Outcome) -> None:
         if not message.settled:
             try:
-                with driver_errors():
-                    message.settle(outcome)
+                message.settle(outcome)
             except LeaseLost as error:
                 self.logger.warning("Not acknowledged: %s.", error)
-        self._let_go(1)
+            except PyMongoError as error:
+                # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
+                # message would then stay under a lease that is renewed for as long as this process lives.
+                raise ConnectionClosed(error) from error
+        self._shelf.let_go(1)
+
+    def _give_back_claimed(self) -> None:
+        """What cannot be given back now stays on the shelf, for the next consumer of this queue."""
+        self._give_back(self._shelf.claimed)
+        self._shelf.claimed.clear()
 
     def _give_back(self, messages: Iterable[Delivery]) -> None:
         held = [message for message in messages if not message.settled]
@@ -195,9 +189,4 @@ class MongoConsumer(Consumer):
             )
         for message in held:
             message.settled = True
-        self._let_go(len(held))
-
-    def _let_go(self, count: int) -> None:
-        with self._room:
-            self._held -= count
-            self._room.notify()
+        self._shelf.let_go(len(held))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
+from traceback import format_exception_only
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from dramatiq.broker import MessageProxy
-from dramatiq.message import Message
 
 from broker import documents
-from broker.errors import LeaseLost
+from broker.errors import LeaseLost, Unreadable
 from broker.transaction import current_session, on_commit
 
 if TYPE_CHECKING:
@@ -23,11 +23,14 @@ class Delivery(MessageProxy):
     `crashes` counts the worker processes that died while they ran this message.
     """
 
-    def __init__(self, broker: MongoBroker, document: documents.Document, *, order: int) -> None:
+    def __init__(self, broker: MongoBroker, queue_name: str, document: documents.Document, *, order: int) -> None:
+        """Raises Unreadable when the document is no message of this queue."""
+        message = documents.message_of(document)
+        if message.queue_name != queue_name or UUID(message.message_id) != document["_id"]:
+            raise Unreadable("it belongs elsewhere")
         # The due time has come; left in the options it would send the message to a waiting line in memory.
-        msg = document["msg"]
-        options = {name: value for name, value in msg["options"].items() if name != "eta"}
-        super().__init__(Message(**{**msg, "args": tuple(msg["args"]), "options": options}))  # type: ignore[no-untyped-call]
+        message.options.pop("eta", None)
+        super().__init__(message)  # type: ignore[no-untyped-call]
         self.broker = broker
         self.token: UUID = document["lease"]["token"]
         self.crashes: int = document.get("crashes", 0)
@@ -35,13 +38,20 @@ class Delivery(MessageProxy):
         self.settled = False
         # What an ack has to write. Retries asks for a repeat before the ack; if the database is away at that moment,
         # the ack, which the worker repeats until it succeeds, must still write the repeat and not the end.
-        self.outcome: documents.Pipeline = documents.done(keep_ms=broker.done_ttl_ms)
+        self.outcome: documents.Outcome = documents.done(keep_ms=broker.done_ttl_ms)
 
     def __lt__(self, other: Delivery) -> bool:
         """Claimed first goes first: the worker's own queue asks this of messages of equal priority."""
         return self.order < other.order
 
-    def settle(self, outcome: documents.Pipeline) -> None:
+    @property
+    def reason(self) -> str:
+        """Why it failed, in one line."""
+        if self._exception is None:
+            return "rejected by middleware"
+        return "".join(format_exception_only(self._exception)).strip().rsplit("\n", 1)[-1]
+
+    def settle(self, outcome: documents.Outcome) -> None:
         """Write the outcome if this delivery still holds its lease, inside the caller's transaction if there is one.
 
         Raises LeaseLost, with nothing changed, when it does not.

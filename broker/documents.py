@@ -30,10 +30,15 @@ from typing import Any
 from uuid import UUID
 
 from bson import Timestamp
+from dramatiq.message import Message
 from pymongo import ASCENDING, IndexModel
+
+from broker.errors import Unreadable
 
 Document = dict[str, Any]
 Pipeline = list[dict[str, Any]]
+Outcome = Document | Pipeline
+"""An update that settles a delivery."""
 
 
 class State(StrEnum):
@@ -57,6 +62,8 @@ LIVE = [State.DELAYED, State.QUEUED, State.CONSUMED]
 # An empty timestamp at the top level of an inserted document is filled in by the server: seconds and a counter that
 # never repeats, which is first in, first out on the server's clock at the price of a plain insert.
 SERVER_TIMESTAMP = Timestamp(0, 0)
+# The same for an update.
+_SERVER_TIMESTAMP_NOW = {"seq": {"$type": "timestamp"}}
 
 INDEXES = [
     IndexModel(
@@ -73,6 +80,18 @@ INDEXES = [
     IndexModel([("expire_at", ASCENDING)], name="expiry", expireAfterSeconds=0, sparse=True),
     IndexModel([("expire_at", ASCENDING)], name="dead", partialFilterExpression={"state": State.REJECTED}),
 ]
+
+
+def message_of(document: Document) -> Message[Any]:
+    """The message in a document. Raises Unreadable."""
+    try:
+        msg = document["msg"]
+        UUID(msg["message_id"])
+        return Message(
+            **{**msg, "args": tuple(msg["args"]), "kwargs": {**msg["kwargs"]}, "options": {**msg["options"]}}
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
 def epoch_s(moment: datetime) -> float:
@@ -113,12 +132,21 @@ def delayed(msg: Document, *, priority: int, delay_ms: float) -> Pipeline:
     ]
 
 
-def revived(msg: Document) -> Pipeline:
-    """A finished message that is sent once more under its old id."""
-    return [
-        {"$set": {"msg": {"$literal": msg}, "state": State.QUEUED, "crashes": 0}},
-        {"$unset": ["expire_at", "reason"]},
-    ]
+def revived(msg: Document, *, priority: int) -> Document:
+    """A finished message that is sent once more under its old id, at the end of the line."""
+    return {
+        "$set": {"msg": msg, "state": State.QUEUED, "priority": priority, "crashes": 0},
+        "$unset": {"expire_at": "", "reason": ""},
+        "$currentDate": _SERVER_TIMESTAMP_NOW,
+    }
+
+
+def promoted(due: datetime) -> Document:
+    """A delayed message that became ready. Its place in line is its due time, so one that repeats overtakes nobody."""
+    moment = due.replace(tzinfo=UTC)
+    # The counter of a timestamp says nothing but the order within its second.
+    seq = Timestamp(int(moment.timestamp()), 1 + moment.microsecond // 1000)
+    return {"$set": {"state": State.QUEUED, "seq": seq}, "$unset": {"due": ""}}
 
 
 def claimed(worker: str, token: UUID) -> Document:
@@ -130,12 +158,16 @@ def given_back() -> Document:
     return {"$set": {"state": State.QUEUED}, "$unset": {"lease": ""}}
 
 
-def rescheduled(msg: Document, *, delay_ms: float | None) -> Pipeline:
-    """The same message once more: after a delay, or at its old place in line."""
-    state: Document = {"state": State.QUEUED}
+def rescheduled(msg: Document, *, delay_ms: float | None) -> Outcome:
+    """The same message once more: after a delay, or at the end of the line."""
     if delay_ms:
-        state = {"state": State.DELAYED, "due": after(delay_ms)}
-    return [{"$set": {"msg": {"$literal": msg}, **state}}, {"$unset": "lease"}]
+        fields = {"msg": {"$literal": msg}, "state": State.DELAYED, "due": after(delay_ms)}
+        return [{"$set": fields}, {"$unset": "lease"}]
+    return {
+        "$set": {"msg": msg, "state": State.QUEUED},
+        "$unset": {"lease": ""},
+        "$currentDate": _SERVER_TIMESTAMP_NOW,
+    }
 
 
 def done(*, keep_ms: int) -> Pipeline:

@@ -16,6 +16,13 @@ class LeaseLost(BrokerError):
         super().__init__(message)  # type: ignore[no-untyped-call]
 
 
+class Unreadable(BrokerError):
+    """A document in a queue's collection is no message that could be run."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)  # type: ignore[no-untyped-call]
+
+
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
 
 

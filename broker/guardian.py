@@ -19,27 +19,34 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
-from pymongo import MongoClient
+from pymongo import MongoClient, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 BEATS_PER_LEASE = 4
 
 
-def renewal(lease_s: float, *, collection: str | None = None) -> list[Document]:
-    """The update that puts a worker's deadline `lease_s` into the future, and names one more queue that it reads."""
-    fields: Document = {"expires": {"$add": ["$$NOW", int(lease_s * 1000)]}}
-    if collection:
-        fields["collections"] = {"$setUnion": [{"$ifNull": ["$collections", []]}, [collection]]}
-    return [{"$set": fields}]
+def renewal(lease_s: float, collections: set[str]) -> list[Document]:
+    """The update that puts a worker's deadline `lease_s` into the future, and names the queues that it reads."""
+    return [
+        {
+            "$set": {
+                "expires": {"$add": ["$$NOW", int(lease_s * 1000)]},
+                "collections": {"$setUnion": [{"$ifNull": ["$collections", []]}, sorted(collections)]},
+            }
+        }
+    ]
 
 
 def charged(max_crashes: int, dead_ttl_ms: int) -> list[Document]:
@@ -62,6 +69,7 @@ class Guardian:
     def __init__(self, orders: Document) -> None:
         self.worker_id: str = orders["worker_id"]
         self.parent_pid: int = orders["parent_pid"]
+        self.collections: set[str] = set(orders["collections"])
         self.lease_s: float = orders["lease_s"]
         self.max_crashes: int = orders["max_crashes"]
         self.dead_ttl_ms: int = orders["dead_ttl_ms"]
@@ -71,22 +79,33 @@ class Guardian:
             orders["database"],
             codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
             write_concern=WriteConcern("majority"),
+            read_preference=ReadPreference.PRIMARY,
         )
         self.workers = self.database[orders["workers"]]
-        self.rescue_from = time.monotonic() + self.lease_s
+        self.last_beat = time.monotonic()
+        self.rescue_from = self.last_beat + self.lease_s
 
     def watch(self) -> None:
         """Renew and rescue until the worker is gone; then end its lease."""
-        while not self._is_worker_gone(within_s=self.lease_s / BEATS_PER_LEASE * random.uniform(0.8, 1.0)):  # noqa: S311
-            try:
-                if not is_suspended(self.parent_pid):
-                    self._renew()
-                self._rescue_others()
-            except PyMongoError:
-                # Where the database was away for everyone, everyone's lease has run out. Whoever lives must get the
-                # time to say so before anything is taken away.
-                self.rescue_from = time.monotonic() + self.lease_s
+        within_s = 0.0
+        while not self._is_worker_gone(within_s=within_s):
+            with suppress(PyMongoError):
+                self._beat()
+            within_s = self.lease_s / BEATS_PER_LEASE * random.uniform(0.8, 1.0)  # noqa: S311
         self._end_lease()
+
+    def _beat(self) -> None:
+        if not is_suspended(self.parent_pid):
+            self._renew()
+        now = time.monotonic()
+        if now - self.last_beat > self.lease_s / 2:
+            # The database or this machine was away. If that was so for everyone, everyone's lease has run out, and
+            # whoever lives must get the time to say so before anything is taken away.
+            self.rescue_from = now + self.lease_s
+        if now > self.rescue_from:
+            self._rescue_expired()
+            self._rescue_orphans()
+        self.last_beat = now
 
     def _is_worker_gone(self, *, within_s: float) -> bool:
         """The pipe closes with its last holder, which may be a child of the worker; so ask for the parent too."""
@@ -94,34 +113,49 @@ class Guardian:
         return bool(readable) or os.getppid() != self.parent_pid
 
     def _renew(self) -> None:
-        running = {"$set": {"running": self._running()}}
-        self.workers.update_one({"_id": self.worker_id}, [*renewal(self.lease_s), running], upsert=True)
+        renewed = self.workers.find_one_and_update(
+            {"_id": self.worker_id},
+            [*renewal(self.lease_s, self.collections), {"$set": {"running": self._running()}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        # Remembered, because a rescuer deletes the document of a worker that was away for too long.
+        self.collections.update(renewed["collections"])
 
-    def _rescue_others(self) -> None:
-        if time.monotonic() < self.rescue_from:
-            return
+    def _rescue_expired(self) -> None:
         for worker in self.workers.find({"_id": {"$ne": self.worker_id}, "$expr": {"$lt": ["$expires", "$$NOW"]}}):
-            self._give_back(worker, worker.get("running", []))
+            # The document goes last: as long as it is there, somebody will finish what is begun here.
+            self._give_back(worker["_id"], worker.get("collections", []), worker.get("running", []))
+            self.workers.delete_one({"_id": worker["_id"], "expires": worker["expires"]})
+
+    def _rescue_orphans(self) -> None:
+        """Give back what belongs to workers without a document: a claim that arrived after its worker's end."""
+        for name in self.collections:
+            # In this order: a worker has a document before it claims, so one that is missing then has ended. "$gt"
+            # lets the index be used.
+            holders = self.database[name].distinct("lease.worker", {"state": "CONSUMED", "lease.worker": {"$gt": ""}})
+            known = {worker["_id"] for worker in self.workers.find({"_id": {"$in": holders}}, {"_id": 1})}
+            for worker_id in set(holders) - known:
+                self._give_back(worker_id, [name], [])
 
     def _end_lease(self) -> None:
         give_up_at = time.monotonic() + self.lease_s
         while time.monotonic() < give_up_at:
             try:
-                worker = self.workers.find_one({"_id": self.worker_id})
-                if worker:
-                    self._give_back(worker, self._running())
+                worker = self.workers.find_one({"_id": self.worker_id}) or {}
+                self._give_back(self.worker_id, self.collections.union(worker.get("collections", [])), self._running())
+                self.workers.delete_one({"_id": self.worker_id})
                 return
             except PyMongoError:
                 time.sleep(0.1)
 
-    def _give_back(self, worker: Document, running: list[UUID]) -> None:
-        """The worker's document goes last: as long as it is there, somebody will finish what is begun here."""
-        held = {"state": "CONSUMED", "lease.worker": worker["_id"]}
-        for name in worker.get("collections", []):
+    def _give_back(self, worker_id: str, collections: Iterable[str], running: list[UUID]) -> None:
+        held = {"state": "CONSUMED", "lease.worker": worker_id}
+        for name in collections:
             queue = self.database[name]
-            queue.update_many({**held, "_id": {"$in": running}}, charged(self.max_crashes, self.dead_ttl_ms))
+            if running:
+                queue.update_many({**held, "_id": {"$in": running}}, charged(self.max_crashes, self.dead_ttl_ms))
             queue.update_many(held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
-        self.workers.delete_one({"_id": worker["_id"], "expires": worker["expires"]})
 
     def _running(self) -> list[UUID]:
         raw = self.slots[:]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import mmap
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
 from threading import Lock, get_ident
-from typing import Any
+from typing import IO, Any
 from uuid import UUID, uuid4
 
 from pymongo import MongoClient
@@ -20,6 +20,8 @@ from broker import guardian
 
 SLOTS = 4096
 SLOT_BYTES = 16
+NOT_FOR_GUARDIANS = {"document_class", "type_registry", "event_listeners", "auto_encryption_opts", "server_api"}
+"""Client options that hold objects of the application; the guardian needs none and could not always load them."""
 
 
 class Lease:
@@ -47,7 +49,10 @@ class Lease:
         self._pid = 0
         self._guardian: subprocess.Popen[bytes] | None = None
         self._slots: mmap.mmap | None = None
-        self._slot_of: dict[int, int] = defaultdict(lambda: len(self._slot_of) % SLOTS)
+        self._shared: IO[bytes] | None = None
+        self._collections: set[str] = set()
+        self._slot_of: dict[int, int] = {}
+        self._slot_numbers = itertools.cycle(range(SLOTS))
         self._orders: dict[str, Any] = {
             "database": database_name,
             "workers": workers_name,
@@ -61,11 +66,18 @@ class Lease:
         with self._lock:
             if self._pid != os.getpid():
                 self._begin()
+            self._collections.add(collection_name)
             self._workers.update_one(
                 {"_id": self.worker_id},
-                guardian.renewal(self._orders["lease_s"], collection=collection_name),
+                guardian.renewal(self._orders["lease_s"], self._collections),
                 upsert=True,
             )
+
+    def keep(self) -> None:
+        """Start the guardian again, should something have killed it."""
+        with self._lock:
+            if self._guardian and self._pid == os.getpid() and self._guardian.poll() is not None:
+                self._start_guardian()
 
     def mark_running(self, message_id: str) -> None:
         """Note that the calling thread starts this message."""
@@ -74,6 +86,11 @@ class Lease:
     def mark_idle(self) -> None:
         """Note that the calling thread runs nothing."""
         self._write_slot(bytes(SLOT_BYTES))
+
+    def excuse(self) -> None:
+        """Charge nothing that runs now with the end of this process, which was asked to stop."""
+        if self._slots is not None:
+            self._slots[:] = bytes(SLOTS * SLOT_BYTES)
 
     def close(self) -> None:
         """End the lease: the guardian gives back what is still held, uncharged unless it is running, and ends."""
@@ -88,38 +105,49 @@ class Lease:
                 self._guardian.kill()
                 self._guardian.wait()
             self._guardian = None
+            if self._shared:
+                self._shared.close()
             self._pid = 0
             atexit.unregister(self.close)
 
     def _write_slot(self, value: bytes) -> None:
         if self._slots is not None:
-            start = self._slot_of[get_ident()] * SLOT_BYTES
+            thread = get_ident()
+            if thread not in self._slot_of:
+                self._slot_of[thread] = next(self._slot_numbers)
+            start = self._slot_of[thread] * SLOT_BYTES
             self._slots[start : start + SLOT_BYTES] = value
 
     def _begin(self) -> None:
         """Become a worker with a new id: a process that died under the old one is somebody else."""
         self.worker_id = uuid4().hex
-        self._pid = os.getpid()
+        self._collections.clear()
         self._slot_of.clear()
-        with tempfile.TemporaryFile() as shared:
-            shared.truncate(SLOTS * SLOT_BYTES)
-            self._slots = mmap.mmap(shared.fileno(), SLOTS * SLOT_BYTES)
-            self._guardian = subprocess.Popen(
-                # -P keeps this package's folder off the guardian's path, where our module names could hide others.
-                [sys.executable, "-P", guardian.__file__],
-                stdin=subprocess.PIPE,
-                pass_fds=[shared.fileno()],
-                start_new_session=True,
-            )
-            orders = {
-                **self._orders,
-                "worker_id": self.worker_id,
-                "parent_pid": self._pid,
-                "slots_fd": shared.fileno(),
-                # The driver has no public way to open a second client like a given one in another process.
-                "client": self._client._init_kwargs,  # noqa: SLF001
-            }
-            assert self._guardian.stdin is not None  # noqa: S101 (Popen was asked for a pipe)
-            pickle.dump(orders, self._guardian.stdin)
-            self._guardian.stdin.flush()
+        self._shared = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as a guardian may have to be started)
+        self._shared.truncate(SLOTS * SLOT_BYTES)
+        self._slots = mmap.mmap(self._shared.fileno(), SLOTS * SLOT_BYTES)
+        self._start_guardian()
+        self._pid = os.getpid()
         atexit.register(self.close)
+
+    def _start_guardian(self) -> None:
+        assert self._shared is not None  # noqa: S101 (made by `_begin`)
+        orders = {
+            **self._orders,
+            "worker_id": self.worker_id,
+            "collections": sorted(self._collections),
+            "parent_pid": os.getpid(),
+            "slots_fd": self._shared.fileno(),
+            # The driver has no public way to open a second client like a given one in another process.
+            "client": {k: v for k, v in self._client._init_kwargs.items() if k not in NOT_FOR_GUARDIANS},  # noqa: SLF001
+        }
+        self._guardian = subprocess.Popen(
+            # -P keeps this package's folder off the guardian's path, where our module names could hide others.
+            [sys.executable, "-P", guardian.__file__],
+            stdin=subprocess.PIPE,
+            pass_fds=[self._shared.fileno()],
+            start_new_session=True,
+        )
+        assert self._guardian.stdin is not None  # noqa: S101 (Popen was asked for a pipe)
+        pickle.dump(orders, self._guardian.stdin)
+        self._guardian.stdin.flush()

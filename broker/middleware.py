@@ -44,6 +44,7 @@ class DeliveryLifecycle(Middleware):
     def before_worker_shutdown(self, broker: MongoBroker, worker: Worker) -> None:
         """Stop claiming, and give back at once what waits in this process's memory: others can run it now."""
         broker.stopping.set()
+        broker.lease.excuse()
         waiting = defaultdict(list)
         for _, message in iter_queue(worker.work_queue):
             waiting[message.queue_name].append(message)

@@ -14,6 +14,7 @@ from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 T = TypeVar("T")
@@ -57,7 +58,9 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
     if _current.get() is not None:
         raise RuntimeError("A transaction is open already; MongoDB has no nested ones.")
     with client.start_session() as session:
-        session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=DURABLE)
+        session.start_transaction(
+            read_concern=ReadConcern("snapshot"), write_concern=DURABLE, read_preference=ReadPreference.PRIMARY
+        )
         current = _Transaction(session)
         token = _current.set(current)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from threading import Event, Lock, Thread
 from typing import Any
@@ -42,7 +43,7 @@ class Wakeups:
     def start(self) -> None:
         """Start listening, unless this process listens already."""
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None or not self._thread.is_alive() or self._stop.is_set():
                 self._stop = Event()
                 self._thread = Thread(target=self._run, args=(self._stop,), name="queue-wakeups", daemon=True)
                 self._thread.start()
@@ -59,16 +60,21 @@ class Wakeups:
                 if error.code == _NO_REPLICA_SET:
                     self.logger.warning("MongoDB runs without a replica set; queues are polled every second.")
                     return
-                self.logger.warning("The change stream broke (%s); it is opened again.", type(error).__name__)
+                self._say_broken(error, stop)
             except PyMongoError as error:
-                self.logger.warning("The change stream broke (%s); it is opened again.", type(error).__name__)
+                self._say_broken(error, stop)
             stop.wait(REOPEN_AFTER_S)
+
+    def _say_broken(self, error: PyMongoError, stop: Event) -> None:
+        # At the end the client is closed under the stream.
+        if not stop.is_set():
+            self.logger.warning("The change stream broke (%s); it is opened again.", type(error).__name__)
 
     def _listen(self, stop: Event) -> None:
         pipeline: list[dict[str, Any]] = [
             {
                 "$match": {
-                    "ns.coll": {"$regex": f"^{self._prefix}"},
+                    "ns.coll": {"$regex": f"^{re.escape(self._prefix)}"},
                     "$or": [
                         {"fullDocument.state": _WAITING},
                         {"updateDescription.updatedFields.state": _WAITING},

@@ -60,7 +60,6 @@ class Settings(BaseSettings):
     audio_max_bytes: int = 20 * MEGABYTE
     audio_max_seconds: int = 180
     video_max_bytes: int = 200 * MEGABYTE
-    story_max_characters: int = 2_000
     poll_every_s: float = 5.0
     poll_limit_s: float = 600.0
     """A clip that is not there this long after its submission counts as never coming."""

@@ -8,6 +8,7 @@ from typing import Any
 from litestar import post
 
 from app.dependencies import Owner, TheStudio
+from app.payloads import STORY_MAX_CHARACTERS
 from app.views import View
 from studio.media_assets import Kind
 from studio.uploads import EXTENSIONS, max_bytes
@@ -36,5 +37,5 @@ def init(owner: Owner, studio: TheStudio) -> InitView:
         last_seen_at=client.last_seen_at,
         uploads=uploads,
         presign_expires_s=settings.presign_expires_s,
-        story_max_characters=settings.story_max_characters,
+        story_max_characters=STORY_MAX_CHARACTERS,
     )

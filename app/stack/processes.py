@@ -31,7 +31,7 @@ def kill_session(session: int) -> None:
 
 
 def watch(lines: Iterable[str], *, grace_s: float = 4.0) -> None:
-    """Follow lines like `+123` and `-123`, sessions that begin and end; when they stop, end the sessions that are left."""
+    """Follow lines like `+123` and `-123`, sessions that begin and end; after the last line, end those left."""
     sessions: set[int] = set()
     for line in lines:
         change = sessions.add if line.startswith("+") else sessions.discard

@@ -64,6 +64,7 @@ class Supervisor:
         self._processes: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._warden: Process | None = None
+        self._warden_lock = asyncio.Lock()
 
     def pid(self, name: str) -> int | None:
         """The process id of a part that runs now."""
@@ -143,6 +144,10 @@ class Supervisor:
         return process
 
     async def _tell_warden(self, line: str) -> None:
+        async with self._warden_lock:
+            await self._tell(line)
+
+    async def _tell(self, line: str) -> None:
         if self._warden is None or self._warden.returncode is not None:
             self._warden = await asyncio.create_subprocess_exec(
                 sys.executable, "-I", "-S", processes.__file__,

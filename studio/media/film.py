@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from studio.media import camera, ffmpeg, images, melody, palette, sound, stage, titles
+from studio.media import camera, ffmpeg, images, melody, palette, paper, sound, stage, titles
 from studio.media.sound import SoundFacts
 from studio.providers.interfaces import Progress
 
@@ -73,6 +73,8 @@ class _Reel:
     """Every frame of the film, made in parallel and handed out in order."""
 
     def __init__(self, drawing: Image.Image, title: str, seconds: float, *, airborne: bool) -> None:
+        drawing.thumbnail((2 * stage.LONG_SIDE, 2 * stage.LONG_SIDE), Image.Resampling.LANCZOS)
+        drawing = paper.tidied(drawing)
         self._stage = stage.set_up(drawing, airborne=airborne)
         self.size = self._stage.frame
         self._seconds = seconds

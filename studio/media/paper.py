@@ -65,7 +65,25 @@ def read(picture: Image.Image) -> Sheet:
     return Sheet(pixels, light, even.clip(0, 1), _without_specks(ink), table)
 
 
-def brighten(picture: Image.Image, sheet: Sheet, *, strength: float) -> Image.Image:
+def tidied(picture: Image.Image) -> Image.Image:
+    """The picture as a parent would have scanned it: brighter paper, and less of the table at its edges."""
+    sheet = read(picture)
+    bright = _brightened(picture, sheet, strength=0.6)
+    left, right = _trimmed(sheet.table.mean(axis=0))
+    top, bottom = _trimmed(sheet.table.mean(axis=1))
+    width, height = picture.size
+    return bright.crop((round(left * width), round(top * height), round(right * width), round(bottom * height)))
+
+
+def _trimmed(table: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Where the sheet begins and ends along one side, given how much of each line is table; 0 to 1."""
+    most = round(0.12 * len(table))
+    start = next((i for i in range(most) if table[i] < 0.2), most)
+    end = next((i for i in range(most) if table[-1 - i] < 0.2), most)
+    return start / len(table), 1 - end / len(table)
+
+
+def _brightened(picture: Image.Image, sheet: Sheet, *, strength: float) -> Image.Image:
     """The picture with its paper part of the way to evenly lit white; `strength` from 0 (as it is) to 1."""
     gain = (0.97 / sheet.light.clip(0.3, 0.97)) ** strength
     # A table of exponents per pixel would be slow at full size, and the light is smooth: its gain is enlarged instead.

@@ -74,8 +74,6 @@ def set_up(drawing: Image.Image, *, airborne: bool) -> Stage:
     width, height = round(sheet_box[2] - sheet_box[0]), round(sheet_box[3] - sheet_box[1])
     fitted = drawing.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
     sheet = paper.read(fitted)
-    fitted = paper.brighten(fitted, sheet, strength=0.6)
-    sheet = paper.read(fitted)
     parts = layers.separate(fitted, sheet)
     plate = _lay(parts.background, plate_size, sheet_box, fitted)
     actors = [_actor(figure, i, sheet_box, airborne=airborne) for i, figure in enumerate(parts.figures)]

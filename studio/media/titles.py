@@ -74,11 +74,12 @@ def _pieces(text: str) -> list[str]:
 def _fitted(text: str, width: int, height: int, largest: int) -> tuple[list[str], int]:
     """Lines and the largest font size at which they fit; a title that never fits loses its end."""
     smallest = max(14, largest // 3)
-    for size in range(largest, smallest, -2):
-        lines = wrap(text, width, size)
-        wide = max((font(size).getlength(line) for line in lines), default=0)
-        if len(lines) <= _MOST_LINES and len(lines) * size * 1.3 <= height and wide <= width:
-            return lines, size
+    for most_lines, least in ((1, largest * 0.6), (2, largest * 0.5), (_MOST_LINES, smallest)):
+        for size in range(largest, int(least), -2):
+            lines = wrap(text, width, size)
+            wide = max(font(size).getlength(line) for line in lines)
+            if len(lines) <= most_lines and len(lines) * size * 1.3 <= height and wide <= width:
+                return lines, size
     lines = wrap(text, width, smallest)[:_MOST_LINES]
     while lines and font(smallest).getlength(lines[-1] + "…") > width:
         lines[-1] = lines[-1][:-1]
@@ -130,7 +131,7 @@ def lay_print(
 
 def _write(sheet: Image.Image, words: str, accents: list[str], *, top: int) -> None:
     width, height = sheet.size
-    bottom = round(height * 0.93)
+    bottom = round(height * 0.90)
     lines, size = _fitted(words, round(width * 0.86), bottom - top, round(min(width, height) * 0.105))
     pen = ImageDraw.Draw(sheet)
     line_height = round(size * 1.3)
