@@ -15,7 +15,7 @@ from app.errors import EXCEPTION_HANDLERS
 from app.front import ASGIApp, ObjectFront
 from app.identity import provide_owner
 from app.live import Hub
-from app.requests import RequestLine
+from app.requests import JSONRequest, RequestLine
 from app.routes import ROUTES
 from broker import MongoBroker
 from studio.settings import MEGABYTE
@@ -44,7 +44,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         },
         state=State({"settings": settings}),
         exception_handlers=EXCEPTION_HANDLERS,
-        middleware=[RequestLine()],
+        request_class=JSONRequest,
         lifespan=[lifespan],
         openapi_config=OpenAPIConfig(title="HuaBan 画伴", version="0.1.0"),
         # Bodies are JSON of a few fields; media go to the bucket.
@@ -53,6 +53,8 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         logging_config=None,
     )
     if not settings.s3_front:
-        return litestar
+        return RequestLine(litestar)
     largest = max(settings.image_max_bytes, settings.audio_max_bytes, settings.video_max_bytes)
-    return ObjectFront(litestar, upstream=settings.s3_endpoint, bucket=settings.s3_bucket, max_bytes=largest)
+    return RequestLine(
+        ObjectFront(litestar, upstream=settings.s3_endpoint, bucket=settings.s3_bucket, max_bytes=largest)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -18,6 +20,11 @@ log = structlog.get_logger("app")
 
 _BY_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 
+# What the framework says of a value without repeating it: the wanted type or range, or the field that is missing.
+_NAMES_NO_VALUE = re.compile(
+    r"Expected `[^`']+`(, got `\w+`|( of length)? [<>]=? [\d.]+)?|Object missing required field `\w+`"
+)
+
 AnyRequest = Request[Any, Any, Any]
 Problem = Response[dict[str, Any]]
 
@@ -27,7 +34,14 @@ def language_of(request: AnyRequest) -> Language:
     return "zh" if request.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
 
 
-def problem(request: AnyRequest, symbol: str, params: dict[str, Any], **more: Any) -> Problem:
+def problem(
+    request: AnyRequest,
+    symbol: str,
+    params: dict[str, Any],
+    *,
+    headers: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Problem:
     status = REGISTRY[symbol].status
     words = describe(symbol, params, language_of(request))
     body = {
@@ -38,8 +52,10 @@ def problem(request: AnyRequest, symbol: str, params: dict[str, Any], **more: An
         **more,
         "requestId": request.scope["state"].get("request_id", ""),
     }
-    headers = {"Retry-After": "5"} if status == 503 else {}
-    return Response(body, status_code=status, media_type="application/problem+json", headers=headers)
+    retry = {"Retry-After": "5"} if status == 503 else {}
+    return Response(
+        body, status_code=status, media_type="application/problem+json", headers={**retry, **(headers or {})}
+    )
 
 
 def on_studio_error(request: AnyRequest, error: StudioError) -> Problem:
@@ -63,12 +79,24 @@ def on_database_error(request: AnyRequest, error: PyMongoError) -> Problem:
 def on_validation(request: AnyRequest, error: ValidationException) -> Problem:
     """Name the fields. The framework's own sentence may quote the value, which may be a child's words."""
     details = error.extra if isinstance(error.extra, list) else []
-    errors = [{"field": item.get("key", ""), "message": item.get("message", "")} for item in details]
-    return problem(request, "INVALID_INPUT", {}, errors=errors)
+    return problem(request, "INVALID_INPUT", {}, errors=[_field_error(item) for item in details])
+
+
+def _field_error(detail: dict[str, Any]) -> dict[str, str]:
+    # "data" is what the handlers call the body.
+    field, message = detail.get("key", "data"), detail.get("message", "")
+    return {
+        "field": "body" if field == "data" else field,
+        "message": message if _NAMES_NO_VALUE.fullmatch(message) else "This value is not accepted.",
+    }
 
 
 def on_http(request: AnyRequest, error: HTTPException) -> Problem:
-    return problem(request, _BY_STATUS.get(error.status_code, "INVALID_INPUT"), {})
+    if error.status_code >= 500:
+        return on_anything(request, error)
+    symbol = _BY_STATUS.get(error.status_code, "INVALID_INPUT")
+    more = {"errors": []} if symbol == "INVALID_INPUT" else {}
+    return problem(request, symbol, {}, headers=error.headers, **more)
 
 
 def on_anything(request: AnyRequest, error: Exception) -> Problem:

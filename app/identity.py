@@ -18,8 +18,9 @@ _SINGLE_CLIENT = "the-only-client"
 def provide_owner(request: Request[Any, Any, Any]) -> str:
     """The owner id of the caller. Raises StudioError when the header is missing or malformed."""
     settings: Settings = request.app.state.settings
-    client_id = request.headers.get("x-client-id")
-    if client_id is None:
+    # Sent twice, it joins to something that is no client id: nobody may choose which of two clients is meant.
+    client_id = ", ".join(request.headers.getall("x-client-id", []))
+    if "x-client-id" not in request.headers:
         if settings.auth_mode is not AuthMode.SINGLE:
             raise StudioError("CLIENT_ID_REQUIRED")
         client_id = _SINGLE_CLIENT

@@ -1,16 +1,18 @@
-"""One id and one log line per request."""
+"""One id and one log line per request, and bodies that are JSON or say that they are not."""
 
 from __future__ import annotations
 
 import re
 import time
+from typing import Any
 
 import structlog
+from litestar import Request
 from litestar.datastructures import MutableScopeHeaders
-from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.exceptions import SerializationException
 
+from app.front import ASGIApp, Message, Receive, Scope, Send
+from studio.errors import StudioError
 from studio.records import new_id
 
 log = structlog.get_logger("app")
@@ -18,18 +20,23 @@ log = structlog.get_logger("app")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class RequestLine(ASGIMiddleware):
+class RequestLine:
     """Gives every request an id (the caller's own when it has one), returns it, and logs what was answered how fast.
 
-    The line names the route, not the path: a path holds ids.
+    It goes around the whole application, because the framework's own middleware does not see what has no route. The
+    line names the route, not the path: a path holds ids.
     """
 
-    scopes = (ScopeType.HTTP,)
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
         given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
         request_id = given if _REQUEST_ID.fullmatch(given) else new_id()
-        scope["state"]["request_id"] = request_id
+        scope.setdefault("state", {})["request_id"] = request_id
         began = time.monotonic()
         status = 0
 
@@ -37,13 +44,24 @@ class RequestLine(ASGIMiddleware):
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableScopeHeaders.from_message(message)["X-Request-Id"] = request_id
+                MutableScopeHeaders.from_message(message)["X-Request-Id"] = request_id  # type: ignore[arg-type]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await next_app(scope, receive, answer)
+                await self.app(scope, receive, answer)
             finally:
                 route = scope.get("path_template", "")
                 ms = round(1000 * (time.monotonic() - began), 1)
-                log.info("request", method=scope.get("method"), route=route, status=status, ms=ms)
+                log.info("request", method=scope["method"], route=route, status=status, ms=ms)
+
+
+class JSONRequest(Request[Any, Any, Any]):
+    """A request whose body is refused with a symbol of ours when it is not JSON."""
+
+    async def json(self) -> Any:
+        try:
+            return await super().json()
+        except (SerializationException, UnicodeDecodeError, RecursionError) as error:
+            # The decoder lets the last two through: text that is no UTF-8, and a thousand brackets in each other.
+            raise StudioError("INVALID_JSON") from error

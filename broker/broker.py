@@ -270,13 +270,14 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
 
 def _ages_of_heads(queue: Collection[Any]) -> Iterator[float]:
     """How long the first in line of each priority has waited: one step in the index a priority."""
-    head: dict[str, Any] | None = {"priority": MinKey()}
+    priority: Any = MinKey()
     while head := queue.find_one(
-        {"state": State.QUEUED, "priority": {"$gt": head["priority"]}},
+        {"state": State.QUEUED, "priority": {"$gt": priority}},
         {"priority": 1, "seq": 1, "now": "$$NOW"},
         sort=[("priority", 1), ("seq", 1)],
     ):
         yield documents.epoch_s(head["now"]) - head["seq"].time
+        priority = head["priority"]
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:

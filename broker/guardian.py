@@ -120,7 +120,7 @@ class Guardian:
             return_document=ReturnDocument.AFTER,
         )
         # Remembered, because a rescuer deletes the document of a worker that was away for too long.
-        self.collections.update(renewed["collections"])
+        self.collections.update(renewed["collections"] if renewed else [])
 
     def _rescue_expired(self) -> None:
         for worker in self.workers.find({"_id": {"$ne": self.worker_id}, "$expr": {"$lt": ["$expires", "$$NOW"]}}):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from broker.broker import MongoBroker
 
+STOP_WITHIN_S = 0.2
+
 
 class DeliveryLifecycle(Middleware):
     """Marks deliveries as running, for the guardian and for `current_delivery`, and stops claims at shutdown."""
@@ -23,6 +25,11 @@ class DeliveryLifecycle(Middleware):
     def before_worker_boot(self, broker: MongoBroker, worker: Worker) -> None:
         broker.stopping.clear()
         broker.worker_threads = worker.worker_threads
+
+    def after_worker_boot(self, broker: MongoBroker, worker: Worker) -> None:
+        # An idle thread notices the end of its worker only when its wait for work times out, by default in a second.
+        for thread in worker.workers:
+            thread.timeout = min(thread.timeout, STOP_WITHIN_S)
 
     def before_process_message(self, broker: MongoBroker, message: Delivery) -> None:
         set_current(message)
@@ -44,6 +51,7 @@ class DeliveryLifecycle(Middleware):
     def before_worker_shutdown(self, broker: MongoBroker, worker: Worker) -> None:
         """Stop claiming, and give back at once what waits in this process's memory: others can run it now."""
         broker.stopping.set()
+        broker.wakeups.wake_all()
         broker.lease.excuse()
         waiting = defaultdict(list)
         for _, message in iter_queue(worker.work_queue):

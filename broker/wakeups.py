@@ -85,7 +85,7 @@ class Wakeups:
         ]
         with self._database.watch(pipeline, max_await_time_ms=1000) as stream:
             # What was enqueued before the stream was open has woken nobody.
-            self._wake_all()
+            self.wake_all()
             while not stop.is_set():
                 change = stream.try_next()
                 if change:
@@ -96,6 +96,7 @@ class Wakeups:
             for event in self._events.get(collection_name, ()):
                 event.set()
 
-    def _wake_all(self) -> None:
+    def wake_all(self) -> None:
+        """Let every consumer look: for new messages, or whether it is to stop."""
         for collection_name in list(self._events):
             self._wake(collection_name)

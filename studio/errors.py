@@ -92,6 +92,18 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("请求内容有误。", "请根据 errors 中列出的字段修改后重试。"),
         en=("The request is not valid.", "Correct the fields listed in errors and try again."),
     ),
+    "INVALID_JSON": _row(
+        400,
+        400,
+        zh=("请求内容不是有效的 JSON。", "请以 UTF-8 编码的 JSON 发送请求内容。"),
+        en=("The body of the request is not valid JSON.", "Send the body as JSON in UTF-8."),
+    ),
+    "CURSOR_INVALID": _row(
+        400,
+        400,
+        zh=("这个翻页位置无效。", "请使用上一页返回的 nextCursor，或从第一页开始。"),
+        en=("This place in the list is not valid.", "Use the nextCursor of the page before, or begin at the first page."),
+    ),
     "NOT_FOUND": _row(
         404,
         404,

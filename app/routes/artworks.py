@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from litestar import get, post
@@ -16,6 +17,10 @@ from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
 from studio import films
 from studio.artworks import Artwork
 from studio.errors import StudioError
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The milliseconds of a time that MongoDB can hold, and an id.
+_PLACE = re.compile(rb"(\d{1,14}) ([\w-]{1,64})")
 
 
 class ArtworkCreate(Payload, frozen=True, kw_only=True):
@@ -64,12 +69,15 @@ def list_gallery(
 
 def _cursor(artwork: Artwork) -> str:
     """The place after an artwork, which stays right while others are added."""
-    return urlsafe_b64encode(f"{artwork.created_at.isoformat()} {artwork.id}".encode()).decode()
+    milliseconds = (artwork.created_at - _EPOCH) // timedelta(milliseconds=1)
+    return urlsafe_b64encode(f"{milliseconds} {artwork.id}".encode()).decode()
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str]:
     try:
-        moment, _, artwork_id = urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return datetime.fromisoformat(moment), artwork_id
-    except ValueError as error:
-        raise StudioError("INVALID_INPUT") from error
+        place = _PLACE.fullmatch(urlsafe_b64decode(cursor.encode()))
+    except ValueError:
+        place = None
+    if place is None:
+        raise StudioError("CURSOR_INVALID")
+    return _EPOCH + timedelta(milliseconds=int(place[1])), place[2].decode()
