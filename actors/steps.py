@@ -200,7 +200,7 @@ def _wait_for(busy: NotNow) -> None:
     delivery = current_delivery()
     waits = delivery.options.get("waits", 0) if delivery else 0
     delay_s = busy.retry_after_s if busy.retry_after_s is not None else min(2.0**waits, MAX_BACKOFF_MS / 1000)
-    log.warning("step_waits", reason=str(busy), delay_s=delay_s)
+    log.info("step_waits", reason=str(busy), delay_s=delay_s)
     reschedule_current(delay_ms=1000 * delay_s, options={"waits": waits + 1})
 
 

@@ -15,29 +15,39 @@ STRIP = 150
 PAPER = "#fffdf7"
 INK = "#3b3a36"
 MARGIN = 24
+BADGE = 16
+LINE = 44
+COLUMNS = 2
 
 
 def draw_analysis(drawing: Path, reading: Json, target: Path) -> None:
-    """The drawing with its regions framed and named, and its palette below."""
+    """The drawing with its regions framed and numbered; below it their names and the palette."""
+    regions = reading["boxes"]
     with Image.open(drawing) as opened:
         picture = ImageOps.contain(opened.convert("RGB"), (WIDTH, WIDTH))
-    sheet = Image.new("RGB", (picture.width, picture.height + STRIP), PAPER)
+    legend = LINE * -(-len(regions) // COLUMNS) + MARGIN
+    sheet = Image.new("RGB", (picture.width, picture.height + legend + STRIP), PAPER)
     sheet.paste(picture, (0, 0))
     pen = ImageDraw.Draw(sheet)
-    for region in reading["boxes"]:
-        _draw_region(pen, region, picture.size)
-    _draw_palette(pen, reading["palette"], top=picture.height, width=sheet.width)
+    for number, region in enumerate(regions, 1):
+        left, top, width, height = region["box"]
+        x, y = left * picture.width, top * picture.height
+        frame = (x, y, x + width * picture.width, y + height * picture.height)
+        pen.rounded_rectangle(frame, 12, outline=region["color"], width=5)
+        _draw_badge(pen, number, region["color"], (int(x) + BADGE, int(y) + BADGE))
+        row, column = divmod(number - 1, COLUMNS)
+        place = (MARGIN + BADGE + column * sheet.width // COLUMNS, picture.height + MARGIN + BADGE + row * LINE)
+        _draw_badge(pen, number, region["color"], place)
+        pen.text((place[0] + 2 * BADGE, place[1]), region["label"], font=font(22), fill=INK, anchor="lm")
+    _draw_palette(pen, reading["palette"], top=picture.height + legend, width=sheet.width)
     sheet.save(target)
 
 
-def _draw_region(pen: ImageDraw.ImageDraw, region: Json, size: tuple[int, int]) -> None:
-    left, top, width, height = region["box"]
-    x, y = left * size[0], top * size[1]
-    pen.rounded_rectangle((x, y, x + width * size[0], y + height * size[1]), 12, outline=region["color"], width=5)
-    small = font(22)
-    label = pen.textbbox((x + 12, y + 6), region["label"], font=small)
-    pen.rounded_rectangle((label[0] - 8, label[1] - 6, label[2] + 8, label[3] + 6), 8, fill=region["color"])
-    pen.text((x + 12, y + 6), region["label"], font=small, fill=_readable_on(region["color"]))
+def _draw_badge(pen: ImageDraw.ImageDraw, number: int, color: str, centre: tuple[int, int]) -> None:
+    """A number in a disc. Names beside the frames themselves would cover each other, and the drawing."""
+    x, y = centre
+    pen.ellipse((x - BADGE, y - BADGE, x + BADGE, y + BADGE), fill=color, outline=PAPER, width=2)
+    pen.text(centre, str(number), font=font(20), fill=_readable_on(color), anchor="mm")
 
 
 def _draw_palette(pen: ImageDraw.ImageDraw, palette: list[Json], *, top: int, width: int) -> None:

@@ -11,11 +11,11 @@ from threading import BoundedSemaphore
 
 import structlog
 
-from studio.errors import StudioError
+from studio.errors import NotNow, StudioError
 from studio.media import film
 from studio.media.ffmpeg import FFmpegFailed
 from studio.objects import ObjectStore
-from studio.providers.interfaces import AnimationRequest, Clip, Lookup, Pending, Progress
+from studio.providers.interfaces import AnimationRequest, Clip, Lookup, Progress
 from studio.settings import Settings
 
 BUSY_S = 2.0
@@ -23,8 +23,8 @@ BUSY_S = 2.0
 
 _log = structlog.get_logger()
 
-# A render keeps every core busy, so more of them at once would only make each slower, and the leases longer.
-_seats = BoundedSemaphore(os.cpu_count() or 1)
+# A render keeps two cores busy and more, so further ones at once would only make each of them slower.
+_seats = BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 
 _AIRBORNE = re.compile(r"\b(fly|flies|flying|flew|float\w*|swim\w*|swam|soar\w*)\b|[飞飘游]", re.IGNORECASE)
 
@@ -48,12 +48,13 @@ class LocalAnimator:
         return self.submit(request, idempotency_key=idempotency_key)
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
-        """Render and store the film, unless it is there already. Raises StudioError("RENDER_FAILED")."""
+        """Render and store the film, unless it is there already. Raises NotNow, StudioError("RENDER_FAILED")."""
         key = _key(provider_id)
         if self._objects.head(key) is not None:
             return Clip(key)
         if not _seats.acquire(blocking=False):
-            return Pending(look_again_s=BUSY_S)
+            # Not `Pending`: a film that has not been begun has used up none of the time that it may take.
+            raise NotNow("all seats for rendering are taken", retry_after_s=BUSY_S)
         try:
             self._render(key, request, progress)
         finally:

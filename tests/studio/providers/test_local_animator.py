@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from studio.errors import StudioError
+from studio.errors import NotNow, StudioError
 from studio.media import clips
-from studio.providers import AnimationRequest, Clip, Pending, local_animator
+from studio.providers import AnimationRequest, Clip, local_animator
 from studio.providers.local_animator import LocalAnimator
 from studio.settings import Settings
 from tests.studio import made
@@ -53,7 +53,7 @@ def test_looking_twice_renders_once(animator: LocalAnimator, store: FolderStore,
     assert clips.inspect(tmp_path / "film.mp4").has_audio
 
 
-def test_a_busy_process_asks_to_look_again(
+def test_a_film_waits_for_a_seat_without_using_up_its_time(
     animator: LocalAnimator, store: FolderStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from threading import BoundedSemaphore
@@ -61,7 +61,9 @@ def test_a_busy_process_asks_to_look_again(
     taken = BoundedSemaphore(1)
     taken.acquire()
     monkeypatch.setattr(local_animator, "_seats", taken)
-    assert animator.look("local-k1", REQUEST, progress=nothing) == Pending(look_again_s=2.0)
+    with pytest.raises(NotNow) as busy:
+        animator.look("local-k1", REQUEST, progress=nothing)
+    assert busy.value.retry_after_s == 2.0
     assert store.uploads == 0
 
 
