@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import NAMESPACE_DNS, uuid5
 
 import dramatiq
 import structlog
@@ -20,7 +21,7 @@ from dramatiq.middleware import Interrupt
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from actors.wiring import studio
+from actors.wiring import broker, studio
 from broker import complete_current, current_delivery, reschedule_current, run_in_transaction
 from broker.errors import LeaseLost, is_passing
 from studio import stopwatch
@@ -37,6 +38,8 @@ MIN_BACKOFF_MS = 1_000
 MAX_BACKOFF_MS = 30_000
 TIME_LIMIT_MS = 15 * 60 * 1000
 REPORT_EVERY_S = 0.5
+
+_MESSAGES = uuid5(NAMESPACE_DNS, "messages.huaban")
 
 Save = Callable[[ClientSession], object]
 
@@ -77,20 +80,33 @@ def step(plan: Step, *, priority: int = 0) -> Callable[[Callable[[Job], Outcome]
         )
         @functools.wraps(work)
         def run(job_id: str) -> None:
-            job = begin(job_id, plan.name)
-            if job is None:
-                return
-            with structlog.contextvars.bound_contextvars(job_id=job.id, request_id=job.request_id, step=plan.name):
-                perform(work, job)
+            try:
+                job = begin(job_id, plan.name)
+                if job is None:
+                    return
+                with structlog.contextvars.bound_contextvars(job_id=job.id, request_id=job.request_id, step=plan.name):
+                    perform(work, job)
+            except NotNow as busy:
+                _wait_for(str(busy), busy.retry_after_s)
+            except PyMongoError as error:
+                if not is_passing(error):
+                    raise
+                _wait_for(type(error).__name__, None)
 
         return run
 
     return declare
 
 
+def message_id(job: Job) -> str:
+    """The id of the message that runs a job's step. It follows from the job, so a message can be looked for, and one
+    that is sent twice is stored once."""
+    return str(uuid5(_MESSAGES, f"{job.id}/{job.step}/{job.tries}"))
+
+
 def send_step(job: Job) -> None:
     """Send the message that runs a job's step, in the transaction around the caller."""
-    dramatiq.get_broker().get_actor(job.step).send(job.id)
+    broker.enqueue(broker.get_actor(job.step).message(job.id).copy(message_id=message_id(job)))
 
 
 def begin(job_id: str, name: str) -> Job | None:
@@ -106,14 +122,12 @@ def begin(job_id: str, name: str) -> Job | None:
 
 
 def perform(work: Callable[[Job], Outcome], job: Job) -> None:
-    """Do a step's work and settle what came of it."""
+    """Do a step's work and settle what came of it. Raises what is worth another run."""
     stopwatch.reset()
     began = time.monotonic()
     try:
         outcome = work(job)
         settle(job, outcome)
-    except NotNow as busy:
-        _wait_for(busy)
     except StudioError as error:
         fail(job, Failure(error.symbol, error.params))
     except OutcomeUnknown:
@@ -121,13 +135,10 @@ def perform(work: Callable[[Job], Outcome], job: Job) -> None:
     except (JobMovedOn, LeaseLost) as late:
         log.info("step_outrun", reason=type(late).__name__)
     except (Exception, Interrupt) as error:
-        if isinstance(error, PyMongoError) and is_passing(error):
-            _wait_for(NotNow("database"))
-        elif _is_last_attempt():
-            log.exception("step_failed")
-            fail(job, Failure("INTERNAL"))
-        else:
+        if _is_passing(error) or not _is_last_attempt():
             raise
+        log.exception("step_failed")
+        fail(job, Failure("INTERNAL"))
     else:
         log.info("step_settled", outcome=type(outcome).__name__, ms=round(1000 * (time.monotonic() - began)))
 
@@ -165,9 +176,14 @@ def reporter(job: Job) -> Callable[[float], None]:
 
     def tell(fraction: float) -> None:
         nonlocal told_at
-        if time.monotonic() - told_at >= REPORT_EVERY_S:
+        if time.monotonic() - told_at < REPORT_EVERY_S:
+            return
+        try:
             report(job, fraction)
-            told_at = time.monotonic()
+        except PyMongoError as error:
+            # Progress is a courtesy; a minute of rendering is not given up for it.
+            log.info("progress_untold", reason=type(error).__name__)
+        told_at = time.monotonic()
 
     return tell
 
@@ -195,13 +211,17 @@ def _advance(job: Job, save: Save | None, session: ClientSession) -> None:
     complete_current()
 
 
-def _wait_for(busy: NotNow) -> None:
+def _wait_for(what: str, retry_after_s: float | None) -> None:
     """Run the step again later without counting an attempt: what it waits for is not its own fault."""
     delivery = current_delivery()
     waits = delivery.options.get("waits", 0) if delivery else 0
-    delay_s = busy.retry_after_s if busy.retry_after_s is not None else min(2.0**waits, MAX_BACKOFF_MS / 1000)
-    log.info("step_waits", reason=str(busy), delay_s=delay_s)
+    delay_s = retry_after_s if retry_after_s is not None else min(2.0**waits, MAX_BACKOFF_MS / 1000)
+    log.info("step_waits", reason=what, delay_s=delay_s)
     reschedule_current(delay_ms=1000 * delay_s, options={"waits": waits + 1})
+
+
+def _is_passing(error: BaseException) -> bool:
+    return isinstance(error, NotNow) or (isinstance(error, PyMongoError) and is_passing(error))
 
 
 def _is_last_attempt() -> bool:

@@ -1,37 +1,55 @@
-"""Tell people when a step's message died with its workers: its job would otherwise look alive for ever.
+"""Find jobs whose message is gone: given up by the queue, or lost with a database that was restored.
 
-One message sweeps for all workers. It has a fixed id, and a message that is stored already is not stored again, so any
-number of workers may send it at their start; it then repeats itself.
+Every step's message has an id that follows from its job, so it can be looked for. One message sweeps for all workers:
+its id is fixed, and a message that is stored already is not stored again, so any number of workers may send it at
+their start; it then repeats itself.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from itertools import islice
 from uuid import NAMESPACE_DNS, uuid5
 
 import dramatiq
+import structlog
 from dramatiq import Broker, Middleware, Worker
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 
+from actors.steps import message_id, send_step
 from actors.wiring import broker, studio
-from broker import reschedule_current, run_in_transaction
+from broker import State, reschedule_current, run_in_transaction
 from studio.films import stop_job
-from studio.jobs import LIVE, Failure
-from studio.pipelines import STEPS
+from studio.jobs import Failure, Job
 
 EVERY_MS = 15_000
+QUIET_FOR_S = 30.0
+BATCH = 500
 MESSAGE_ID = str(uuid5(NAMESPACE_DNS, "sweep.huaban"))
+
+log = structlog.get_logger("actors")
 
 
 @dramatiq.actor(actor_name="sweep", max_retries=None, min_backoff=1_000, max_backoff=EVERY_MS)
 def sweep() -> None:
-    """Fail the jobs whose step was given up by the queue."""
-    for message in broker.list_dead("default"):
-        if message.actor_name in STEPS:
-            job = studio.jobs.load(message.args[0])
-            if job and job.step == message.actor_name and job.status in LIVE:
-                run_in_transaction(studio.client, partial(stop_job, studio, job, Failure("STEP_CRASHED")))
+    """Look after every live job that nothing has happened to for a while."""
+    quiet = studio.jobs.list_quiet(for_s=QUIET_FOR_S)
+    while batch := list(islice(quiet, BATCH)):
+        look_after(batch)
     reschedule_current(delay_ms=EVERY_MS)
+
+
+def look_after(jobs: list[Job]) -> None:
+    """Fail the jobs whose message became a dead letter; send the message of those that have none."""
+    states = broker.states("default", [message_id(job) for job in jobs])
+    for job in jobs:
+        match states.get(message_id(job)):
+            case State.REJECTED:
+                log.warning("job_given_up", job_id=job.id, step=job.step)
+                run_in_transaction(studio.client, partial(stop_job, studio, job, Failure("STEP_CRASHED")))
+            case None | State.DONE:
+                log.warning("message_missing", job_id=job.id, step=job.step)
+                send_step(job)
 
 
 class SweepAtBoot(Middleware):
@@ -42,7 +60,7 @@ class SweepAtBoot(Middleware):
             broker.enqueue(sweep.message().copy(message_id=MESSAGE_ID))
         except BrokerConnectionError as error:
             # The worker waits for the database anyway; whichever starts after it is back sends the message.
-            broker.logger.warning("The sweep is not scheduled: %s.", type(error).__name__)
+            log.warning("sweep_not_sent", reason=type(error).__name__)
 
 
 broker.add_middleware(SweepAtBoot())

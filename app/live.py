@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import Any
 
@@ -58,6 +58,8 @@ class Hub:
             try:
                 self._listen()
             except PyMongoError as error:
+                if self._stop.is_set():
+                    return
                 log.warning("live_stream_broke", reason=type(error).__name__)
                 self._stop.wait(REOPEN_AFTER_S)
 
@@ -70,7 +72,9 @@ class Hub:
             while not self._stop.is_set():
                 change = stream.try_next()
                 if change and self._loop:
-                    self._loop.call_soon_threadsafe(self._wake, change["fullDocument"]["job_id"])
+                    # A loop that is closed by now has nobody left to wake.
+                    with suppress(RuntimeError):
+                        self._loop.call_soon_threadsafe(self._wake, change["fullDocument"]["job_id"])
 
     def _wake(self, job_id: str) -> None:
         for news in self._watchers.get(job_id, ()):

@@ -11,6 +11,7 @@ from studio import pipelines
 from studio.analyses import Analysis
 from studio.artworks import Artwork
 from studio.errors import Language, describe
+from studio.events import Event
 from studio.jobs import FINAL, Job, JobStatus
 from studio.media_assets import MediaAsset
 from studio.studio import Studio
@@ -151,6 +152,13 @@ def view_job(job: Job, language: Language) -> JobView:
         updated_at=job.updated_at,
         finished_at=job.finished_at if job.status in FINAL else None,
     )
+
+
+def view_event(event: Event, language: Language) -> dict[str, Any]:
+    """What a watcher is told: where the job is, with an error in words as in `JobView`."""
+    error = event.data["error"]
+    words = describe(error["symbol"], error["params"], language) if error else None
+    return {"jobId": event.job_id, **event.data, "error": words}
 
 
 def _view_steps(job: Job) -> list[StepView]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from threading import Event, Lock
 from typing import Any
@@ -187,6 +187,15 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """How long the longest waiting ready message has waited, in seconds, over all queues; 0.0 when none waits."""
         with driver_errors():
             return max((age for queue in self.queues.values() for age in _ages_of_heads(queue)), default=0.0)
+
+    def states(self, queue_name: str, message_ids: Iterable[str]) -> dict[str, State]:
+        """The states of those of these messages that are stored. Raises ConnectionError."""
+        wanted = {"_id": {"$in": [UUID(message_id) for message_id in message_ids]}}
+        if queue_name not in self.queues:
+            raise QueueNotFound(queue_name)
+        with driver_errors():
+            found = self.queues[queue_name].find(wanted, {"state": 1})
+            return {str(document["_id"]): State(document["state"]) for document in found}
 
     def list_dead(self, queue_name: str, *, limit: int = 100) -> list[Message[Any]]:
         """The dead letters of a queue, those that expire first in front; the unreadable ones are left out."""

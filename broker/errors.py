@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dramatiq.errors import BrokerError, ConnectionClosed
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
 
 
 class LeaseLost(BrokerError):
@@ -27,8 +27,11 @@ _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
 
 
 def is_passing(error: PyMongoError) -> bool:
-    """Whether the database is away or changing its primary, rather than refusing what was asked."""
-    return isinstance(error, ConnectionFailure | ExecutionTimeout) or any(
+    """Whether the database is away, is changing its primary or cannot promise to keep what was written.
+
+    The other errors refuse what was asked, and will again.
+    """
+    return isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError) or any(
         error.has_error_label(label) for label in _PASSING_LABELS
     )
 

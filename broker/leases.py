@@ -77,6 +77,7 @@ class Lease:
         """Start the guardian again, should something have killed it."""
         with self._lock:
             if self._guardian and self._pid == os.getpid() and self._guardian.poll() is not None:
+                self._end_guardian(self._guardian)
                 self._start_guardian()
 
     def mark_running(self, message_id: str) -> None:
@@ -95,20 +96,24 @@ class Lease:
     def close(self) -> None:
         """End the lease: the guardian gives back what is still held, uncharged unless it is running, and ends."""
         with self._lock:
-            if self._guardian is None or self._pid != os.getpid():
+            if self._pid != os.getpid():
                 return
-            if self._guardian.stdin:
-                self._guardian.stdin.close()
-            try:
-                self._guardian.wait(timeout=self._orders["lease_s"])
-            except subprocess.TimeoutExpired:
-                self._guardian.kill()
-                self._guardian.wait()
-            self._guardian = None
+            if self._guardian:
+                self._end_guardian(self._guardian)
+                self._guardian = None
             if self._shared:
                 self._shared.close()
             self._pid = 0
             atexit.unregister(self.close)
+
+    def _end_guardian(self, running: subprocess.Popen[bytes]) -> None:
+        if running.stdin:
+            running.stdin.close()
+        try:
+            running.wait(timeout=self._orders["lease_s"])
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
 
     def _write_slot(self, value: bytes) -> None:
         if self._slots is not None:

@@ -102,7 +102,10 @@ REGISTRY: dict[str, ErrorKind] = {
         400,
         400,
         zh=("这个翻页位置无效。", "请使用上一页返回的 nextCursor，或从第一页开始。"),
-        en=("This place in the list is not valid.", "Use the nextCursor of the page before, or begin at the first page."),
+        en=(
+            "This place in the list is not valid.",
+            "Use the nextCursor of the page before, or begin at the first page.",
+        ),
     ),
     "NOT_FOUND": _row(
         404,

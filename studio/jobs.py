@@ -9,6 +9,7 @@ job on, and the caller's view of it is old.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -90,6 +91,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Percent of the current step."""
     error: Failure | None = None
     submissions: list[Submission] = msgspec.field(default_factory=list)
+    tries: int = 0
+    """How often it was retried."""
     request_id: str = ""
     """Of the call that asked for it; every log line about the job carries it."""
     outside_ms: int = 0
@@ -127,6 +130,7 @@ INDEXES = [
         unique=True,
         partialFilterExpression={"live": True},
     ),
+    IndexModel([("live", ASCENDING), ("updated_at", ASCENDING)], name="quiet", partialFilterExpression={"live": True}),
 ]
 
 
@@ -154,6 +158,12 @@ class Jobs:
         document = next(found, None)
         return from_document(document, Job) if document else None
 
+    def list_quiet(self, *, for_s: float) -> Iterator[Job]:
+        """Live jobs that nothing happened to for so long, the quietest first."""
+        quiet = {"$lt": ["$updated_at", {"$subtract": ["$$NOW", int(1000 * for_s)]}]}
+        for document in self._collection.find({"live": True, "$expr": quiet}).sort("updated_at", 1):
+            yield from_document(document, Job)
+
     def create(self, artwork: Artwork, kind: JobKind, *, version: int, request_id: str, session: ClientSession) -> Job:
         """Store a new job at the first step it needs. Raises LiveJobExists."""
         steps = pipelines.plan_for(kind, artwork)
@@ -177,7 +187,7 @@ class Jobs:
         return job
 
     def start(self, job: Job, *, session: ClientSession) -> Job | None:
-        return self._move(job, {"status": JobStatus.RUNNING}, session=session, before=JobStatus.QUEUED)
+        return self._move(job, {"status": JobStatus.RUNNING}, session=session, before=(JobStatus.QUEUED,))
 
     def advance(self, job: Job, *, outside_ms: int, session: ClientSession) -> Job | None:
         """On to the next step of the plan, or to success after the last one."""
@@ -189,7 +199,7 @@ class Jobs:
             "step_progress": 0,
             "progress": pipelines.progress_at(job.steps, following, 0.0),
         }
-        return self._move(job, fields, session=session, outside_ms=outside_ms)
+        return self._move(job, fields, session=session, count={"outside_ms": outside_ms})
 
     def fail(
         self,
@@ -224,7 +234,7 @@ class Jobs:
         if step == pipelines.SUBMIT_VIDEO.name and job.submission:
             fields[f"submissions.{len(job.submissions) - 1}.state"] = SubmissionState.CLOSED
         try:
-            return self._move(job, fields, session=session, before=JobStatus.FAILED)
+            return self._move(job, fields, session=session, before=(JobStatus.FAILED,), count={"tries": 1})
         except DuplicateKeyError as error:
             raise LiveJobExists from error
 
@@ -281,7 +291,12 @@ class Jobs:
 
     def _finish(self, job: Job, fields: Document, outside_ms: int, *, session: ClientSession) -> Job | None:
         return self._move(
-            job, {**fields, "live": False}, session=session, outside_ms=outside_ms, now={"finished_at": True}
+            job,
+            {**fields, "live": False},
+            session=session,
+            before=LIVE,
+            count={"outside_ms": outside_ms},
+            now={"finished_at": True},
         )
 
     def _move(
@@ -290,16 +305,16 @@ class Jobs:
         fields: Document,
         *,
         session: ClientSession,
-        before: JobStatus = JobStatus.RUNNING,
+        before: tuple[JobStatus, ...] = (JobStatus.RUNNING,),
         guard: Document | None = None,
-        outside_ms: int = 0,
+        count: Document | None = None,
         now: Document | None = None,
     ) -> Job | None:
         """Change a job that still is where the caller saw it, and tell its watchers."""
-        update: dict[str, Any] = change(fields, **{"$inc": {"outside_ms": outside_ms}})
+        update: dict[str, Any] = change(fields, **({"$inc": count} if count else {}))
         update["$currentDate"].update(now or {})
         document = self._collection.find_one_and_update(
-            {**_at_step(job), "status": before, **(guard or {})},
+            {**_at_step(job), "status": {"$in": before}, **(guard or {})},
             update,
             return_document=ReturnDocument.AFTER,
             session=session,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import msgspec
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _TRANSFER = TransferConfig(use_threads=False)
 
 MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
+# Refusals that are about the deployment, its keys and its pace, and never about the object that was asked for.
+_NOT_NOW_STATUS = {401, 403, 429}
 
 
 class ObjectHead(msgspec.Struct, frozen=True):
@@ -34,18 +37,19 @@ class ObjectHead(msgspec.Struct, frozen=True):
 
 
 class StoreUnavailable(NotNow):
-    """The object store does not answer, or answers with a fault of its own."""
+    """The object store does not answer, answers with a fault of its own, or does not let this deployment in."""
 
 
 @contextmanager
 def _store_errors() -> Iterator[None]:
     try:
         yield
-    except BotoCoreError as error:
+    except (BotoCoreError, Boto3Error) as error:
+        # Boto3Error: transfers wrap what the client below them raised.
         raise StoreUnavailable(type(error).__name__) from error
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status >= 500:
+        if status >= 500 or status in _NOT_NOW_STATUS:
             raise StoreUnavailable(f"HTTP {status}") from error
         raise
 
@@ -67,12 +71,28 @@ class ObjectStore:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in MISSING:
                     raise
-                self._client.create_bucket(Bucket=self.bucket)
+                self._create_bucket()
+
+    def _create_bucket(self) -> None:
+        # S3 wants the region named, unless it is the one that had a name before there were regions.
+        region = self._settings.s3_region
+        where = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        try:
+            self._client.create_bucket(Bucket=self.bucket, **where)  # type: ignore[arg-type]  # any region's name
+        except ClientError as error:
+            # Ten processes may start at once.
+            if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
+                raise
 
     def ping(self) -> None:
-        """Return when the bucket answers a signed request."""
+        """Return when the bucket is there and answers a signed request."""
         with _store_errors():
-            self._client.head_bucket(Bucket=self.bucket)
+            try:
+                self._client.head_bucket(Bucket=self.bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise StoreUnavailable("the bucket is missing") from error
+                raise
 
     def presign_put(self, key: str, *, mime: str, size: int) -> str:
         """A URL that takes exactly `size` bytes of exactly this type, by PUT, for `presign_expires_s`."""

@@ -94,17 +94,27 @@ def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int 
         return known
     head = studio.objects.head(key)
     if head is None:
-        raise StudioError("UPLOAD_NOT_FOUND")
+        return _committed_meanwhile(studio, owner, key)
     artwork_id, kind = parsed
     try:
         _check_announced(head, etag=etag, size=size)
         _check_size(studio.settings, kind, head.size)
         asset = _keep(studio, owner, artwork_id, kind, key)
+    except FileNotFoundError:
+        return _committed_meanwhile(studio, owner, key)
     except StudioError:
         studio.objects.delete(key)
         raise
     studio.objects.delete(key)
     return asset
+
+
+def _committed_meanwhile(studio: Studio, owner: str, key: str) -> MediaAsset:
+    """The asset of an upload that is gone: a commit that ran beside this one has removed it, or it never was there."""
+    known = studio.media_assets.get_by_source(owner, key)
+    if known is None:
+        raise StudioError("UPLOAD_NOT_FOUND")
+    return known
 
 
 def _check_announced(head: ObjectHead, *, etag: str | None, size: int | None) -> None:

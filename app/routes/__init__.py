@@ -6,6 +6,7 @@ from app.routes.generation import create_job, get_job, retry_job, stream_job_eve
 from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload
+from app.routes.page import get_page_file, show_page
 
 ROUTES = [
     init,
@@ -20,6 +21,8 @@ ROUTES = [
     stream_job_events,
     get_analysis,
     healthz,
+    show_page,
+    get_page_file,
 ]
 
 __all__ = ["ROUTES"]

@@ -17,10 +17,10 @@ from app.dependencies import Owner, TheHub, TheStudio
 from app.errors import AnyRequest, language_of
 from app.live import Hub
 from app.payloads import Id, Payload, Story, Title
-from app.views import JobView, view_job
+from app.views import JobView, view_event, view_job
 from broker import run_in_transaction
 from studio import films
-from studio.errors import StudioError
+from studio.errors import Language, StudioError
 from studio.events import Event
 from studio.jobs import FINAL, Job, LiveJobExists
 from studio.pipelines import JobKind
@@ -28,6 +28,7 @@ from studio.studio import Studio
 
 # A comment this often keeps proxies from closing a quiet stream, and finds events should the hints fail.
 KEEP_ALIVE_S = 10.0
+_LARGEST_SEQ = 2**63 - 1
 
 
 class JobCreate(Payload, frozen=True, kw_only=True):
@@ -99,7 +100,8 @@ async def stream_job_events(
     owner: Owner,
     studio: TheStudio,
     hub: TheHub,
-    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0)] = 0,
+    request: AnyRequest,
+    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST_SEQ)] = 0,
 ) -> ServerSentEvent | Response[None]:
     """Server-sent events of a job, from its beginning or from `Last-Event-ID` on, until it has ended.
 
@@ -108,10 +110,12 @@ async def stream_job_events(
     job = await to_thread.run_sync(_find, studio, owner, job_id)
     if job.status in FINAL and not await to_thread.run_sync(_missed, studio, job, last_event_id):
         return Response(None, status_code=204)
-    return ServerSentEvent(_events(studio, hub, job, last_event_id))
+    return ServerSentEvent(_events(studio, hub, job, last_event_id, language_of(request)))
 
 
-async def _events(studio: Studio, hub: Hub, job: Job, last: int) -> AsyncIterator[ServerSentEventMessage]:
+async def _events(
+    studio: Studio, hub: Hub, job: Job, last: int, language: Language
+) -> AsyncIterator[ServerSentEventMessage]:
     with hub.watching(job.id) as news:
         while True:
             # Cleared before the log is read, so that what is committed meanwhile wakes the next turn.
@@ -119,9 +123,8 @@ async def _events(studio: Studio, hub: Hub, job: Job, last: int) -> AsyncIterato
             missed = await to_thread.run_sync(_missed, studio, job, last)
             for event in missed:
                 last = event.seq
-                yield ServerSentEventMessage(
-                    event="job", id=str(event.seq), data=msgspec.json.encode({"jobId": job.id, **event.data}).decode()
-                )
+                data = msgspec.json.encode(view_event(event, language)).decode()
+                yield ServerSentEventMessage(event="job", id=str(event.seq), data=data)
             # Only the last one counts: a job that was retried has ended before.
             if missed and missed[-1].data["status"] in FINAL:
                 return

@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from app.dependencies import Owner, TheStudio
-from app.payloads import Id, Payload
+from app.payloads import Id, Mime, Payload
 from app.views import MediaAssetView, View, view_asset
 from studio import uploads
 from studio.media_assets import Kind
@@ -17,7 +17,7 @@ from studio.media_assets import Kind
 
 class UploadCreate(Payload, frozen=True, kw_only=True):
     type: Kind
-    mime: Annotated[str, Meta(min_length=3, max_length=100, pattern=r"^[\w.+-]+/[\w.+-]+(;[\w\s=.,\"+-]*)?$")]
+    mime: Mime
     size: Annotated[int, Meta(ge=1)]
     """Bytes; the upload must have exactly this many."""
     artwork_id: Id | None = None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import dramatiq
@@ -144,15 +145,58 @@ def test_a_message_of_a_finished_step_changes_nothing(client: Client, drawing: P
     assert client.get(f"/generation/jobs/{job['jobId']}") == before
 
 
-def test_a_step_given_up_by_the_queue_fails_its_job(client: Client, drawing: Path, product: Product) -> None:
-    from actors import sweep
-
+@pytest.fixture
+def stuck_job(client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A job at poll_video whose clip never comes, in the eyes of a sweep that finds every job quiet."""
+    # The package lists its actors by name, so the module of this one has to be asked for.
+    monkeypatch.setattr(import_module("actors.sweep"), "QUIET_FOR_S", -60.0)
     product.service.behave("never")
     job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
     next(event for event in client.watch(job["jobId"], patience_s=60) if event["step"] == "poll_video")
+    return str(job["jobId"])
+
+
+def test_a_job_whose_message_was_given_up_fails_and_can_be_retried(
+    client: Client, product: Product, stuck_job: str
+) -> None:
+    from actors import sweep
+
     queue = product.studio.database["queue_default"]
-    waiting = {"msg.args": job["jobId"], "msg.actor_name": "poll_video", "state": "DELAYED"}
+    waiting = {"msg.args": stuck_job, "msg.actor_name": "poll_video", "state": "DELAYED"}
     given_up = {"$set": {"state": "REJECTED"}, "$currentDate": {"expire_at": True}}
     eventually(lambda: queue.update_one(waiting, given_up).modified_count)
     sweep.fn()
-    assert client.get(f"/generation/jobs/{job['jobId']}")["error"]["code"] == "STEP_CRASHED"
+    assert client.get(f"/generation/jobs/{stuck_job}")["error"]["code"] == "STEP_CRASHED"
+    product.service.behave("")
+    client.post(f"/generation/jobs/{stuck_job}/retry")
+    sweep.fn()
+    assert [event["status"] for event in client.watch(stuck_job, patience_s=60)][-1] == "succeeded"
+    assert len(product.service.calls("submits")) == 1, "the clip under way is still good"
+
+
+def test_a_job_whose_message_is_missing_gets_a_new_one(client: Client, product: Product, stuck_job: str) -> None:
+    from actors import sweep
+
+    queue = product.studio.database["queue_default"]
+    waiting = {"msg.args": stuck_job, "msg.actor_name": "poll_video", "state": "DELAYED"}
+    eventually(lambda: queue.delete_one(waiting).deleted_count)
+    product.service.behave("")
+    sweep.fn()
+    assert [event["status"] for event in client.watch(stuck_job, patience_s=60)][-1] == "succeeded"
+
+
+def test_an_unexpected_error_is_tried_again_and_then_told(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+
+    def broken(*_args: object, **_named: object) -> None:
+        runs.append(1)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("actors.steps.MAX_RETRIES", 1)
+    monkeypatch.setitem(product.broker.get_actor("refine_text").options, "min_backoff", 10)
+    monkeypatch.setattr(type(product.studio.providers.writer), "refine", broken)
+    job = film(client, drawing)
+    assert job["error"]["code"] == "INTERNAL"
+    assert len(runs) == 2

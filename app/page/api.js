@@ -1,0 +1,104 @@
+// The public HTTP API, as one browser uses it.
+
+import { language, remembered, say } from "./words.js";
+
+const FINAL = ["succeeded", "failed", "needs_attention"];
+// The server says something on a stream every 10 s; one that is silent for longer than this is dead.
+const SILENCE_MS = 30_000;
+
+/** What went wrong, in words for people: the API's own, or the page's. */
+export class Problem extends Error {
+  constructor({ message, nextStep, status = 0, requestId = "" }) {
+    super(message);
+    Object.assign(this, { nextStep, status, requestId });
+  }
+
+  static of(key) {
+    return new Problem({ message: say(key), nextStep: say(`${key}Step`) });
+  }
+}
+
+export const get = async (path) => (await request(path)).json();
+
+export async function post(path, body = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return (await request(path, { method: "POST", body: JSON.stringify(body), headers })).json();
+}
+
+/** Presign, put and commit one file; the id of the media asset that came of it. */
+export async function upload(file, type) {
+  const mime = file.type.split(";")[0] || "application/octet-stream";
+  const door = await post("/upload/presign", { type, mime, size: file.size });
+  // Content-Length is signed too, but browsers set that themselves.
+  const headers = { "Content-Type": door.headers["Content-Type"] };
+  const stored = await fetch(door.url, { method: "PUT", body: file, headers }).catch(() => null);
+  if (!stored?.ok) throw Problem.of("uploadFailed");
+  const asset = await post("/media/commit", { key: door.key, etag: stored.headers.get("ETag"), size: file.size });
+  return asset.mediaAssetId;
+}
+
+export const hasEnded = (job) => FINAL.includes(job.status);
+
+/** Tell `show` of a job until it has ended: from its event stream, and by asking whenever a stream is over. */
+export async function watch(jobId, show, signal) {
+  let last = "0";
+  for (let pause = 1000; !signal.aborted; pause = Math.min(2 * pause, 15_000)) {
+    try {
+      for await (const event of events(jobId, last, signal)) {
+        last = event.id;
+        pause = 1000;
+        show(JSON.parse(event.data));
+      }
+    } catch {
+      // A stream breaks for many reasons, and the question below is the answer to all of them.
+    }
+    try {
+      const job = await get(`/generation/jobs/${jobId}`);
+      if (hasEnded(job)) return job;
+      show(job);
+    } catch (problem) {
+      if (problem.status === 404) throw problem;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  return null;
+}
+
+async function* events(jobId, last, signal) {
+  const stop = new AbortController();
+  signal.addEventListener("abort", () => stop.abort());
+  const headers = { "Last-Event-ID": last };
+  const stream = await request(`/generation/jobs/${jobId}/events`, { headers, signal: stop.signal });
+  if (stream.status === 204) return;
+  const reader = stream.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let text = ""; ; ) {
+    const silence = setTimeout(() => stop.abort(), SILENCE_MS);
+    const { done, value } = await reader.read();
+    clearTimeout(silence);
+    if (done) return;
+    const blocks = (text + value).split(/\r?\n\r?\n/);
+    text = blocks.pop();
+    for (const block of blocks) {
+      const fields = Object.fromEntries(block.split(/\r?\n/).map((line) => line.split(/: ?(.*)/, 2)));
+      if (fields.data) yield fields;
+    }
+  }
+}
+
+async function request(path, options = {}) {
+  const identity = { "X-Client-Id": remembered("clientId", newClientId), "Accept-Language": language };
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers: { ...identity, ...options.headers } });
+  } catch {
+    throw Problem.of("offline");
+  }
+  if (answer.ok) return answer;
+  const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
+  throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
+}
+
+function newClientId() {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  return Array.from(crypto.getRandomValues(new Uint8Array(21)), (byte) => alphabet[byte % 64]).join("");
+}

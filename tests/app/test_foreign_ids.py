@@ -1,0 +1,82 @@
+"""Every id that a route takes, tried with somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from app.payloads import Payload
+from tests.app.problems import problem_of
+from tests.app.uploads import picture, put
+from tests.product import Product, new_artwork, new_client
+
+BODIES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    ("UploadCreate", "artworkId"): ("/upload/presign", {"type": "image", "mime": "image/png", "size": 1}),
+    ("MediaCommit", "key"): ("/media/commit", {}),
+    ("ArtworkCreate", "coverAssetId"): ("/artworks", {}),
+    ("ArtworkCreate", "audioAssetId"): ("/artworks", {}),
+    ("JobCreate", "artworkId"): ("/generation/jobs", {}),
+    ("JobCreate", "coverAssetId"): ("/generation/jobs", {"text": "A fox."}),
+    ("JobCreate", "audioAssetId"): ("/generation/jobs", {"text": "A fox."}),
+}
+
+
+@pytest.fixture
+def theirs(web: str, drawing: Path, product: Product) -> Iterator[dict[str, str]]:
+    """What somebody else has, under the names that routes and bodies use."""
+    with new_client(web) as stranger:
+        artwork = new_artwork(stranger, drawing)
+        job = stranger.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
+        waiting = put(stranger, picture())
+        asset = stranger.post("/media/commit", put(stranger, picture()))
+        yield {
+            "artwork_id": artwork["artworkId"],
+            "artworkId": artwork["artworkId"],
+            "job_id": job["jobId"],
+            "coverAssetId": asset["mediaAssetId"],
+            "audioAssetId": asset["mediaAssetId"],
+            "key": waiting["key"],
+        }
+        assert stranger.get(f"/generation/jobs/{job['jobId']}") == job, "nobody has touched it"
+        assert stranger.post("/media/commit", waiting)["mediaAssetId"], "nor removed the upload"
+
+
+def test_a_foreign_id_in_a_path_is_not_found(http: httpx.Client, theirs: dict[str, str]) -> None:
+    # Imported here, because with the routes come the actors, and they are wired by the settings of the tests.
+    from app.routes import ROUTES
+
+    paths = [(handler, path) for handler in ROUTES for path in handler.paths if "_id:str}" in path]
+    assert len(paths) >= 5
+    for handler, path in paths:
+        foreign = path
+        for name, value in theirs.items():
+            foreign = foreign.replace(f"{{{name}:str}}", value)
+        assert "{" not in foreign
+        for method in handler.http_methods:
+            problem_of(http.request(method, foreign), "NOT_FOUND")
+
+
+@pytest.mark.parametrize(("payload", "field"), BODIES)
+def test_a_foreign_id_in_a_body_is_not_found(
+    http: httpx.Client, theirs: dict[str, str], payload: str, field: str
+) -> None:
+    path, body = BODIES[payload, field]
+    problem_of(http.post(path, json={**body, field: theirs[field]}), "NOT_FOUND")
+
+
+@pytest.mark.usefixtures("product")
+def test_no_id_in_a_body_is_left_out_here() -> None:
+    import app.routes  # noqa: F401 (where the bodies are)
+
+    named = {
+        (payload.__name__, field.encode_name)
+        for payload in Payload.__subclasses__()
+        for field in msgspec.structs.fields(payload)
+        if field.name.endswith("_id") or field.name == "key"
+    }
+    assert named == set(BODIES)

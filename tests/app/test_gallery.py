@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.app.problems import problem_of
+from tests.app.traces import Traces
+from tests.product import Product, new_client
+
+
+def page(http: httpx.Client, **params: Any) -> tuple[list[str], str | None]:
+    shown = http.get("/gallery", params=params).json()
+    return [item["title"] for item in shown["items"]], shown["nextCursor"]
+
+
+def walk(http: httpx.Client, limit: int) -> list[str]:
+    """The titles of all pages, one after the other."""
+    titles, cursor = page(http, limit=limit)
+    while cursor:
+        more, cursor = page(http, limit=limit, cursor=cursor)
+        titles += more
+    return titles
+
+
+def draw(http: httpx.Client, *titles: str) -> None:
+    for title in titles:
+        http.post("/artworks", json={"title": title})
+
+
+def test_a_new_client_has_an_empty_gallery(http: httpx.Client) -> None:
+    assert http.get("/gallery").json() == {"items": [], "nextCursor": None}
+
+
+def test_the_newest_comes_first(http: httpx.Client, traces: Traces) -> None:
+    draw(http, "one", "two", "three")
+    times = {artwork["title"]: artwork["created_at"] for artwork in traces.documents("artworks")}
+    titles, _ = page(http)
+    assert sorted(titles) == ["one", "three", "two"]
+    assert [times[title] for title in titles] == sorted(times.values(), reverse=True)
+
+
+def test_everybody_sees_their_own(http: httpx.Client, web: str) -> None:
+    draw(http, "mine")
+    with new_client(web) as stranger:
+        draw(stranger._api, "theirs")
+        assert walk(stranger._api, 10) == ["theirs"]
+    assert walk(http, 10) == ["mine"]
+
+
+@pytest.mark.parametrize(("count", "limit"), [(5, 2), (4, 2), (1, 1), (3, 100)])
+def test_pages_hold_everything_once(http: httpx.Client, count: int, limit: int) -> None:
+    drawn = [f"picture {number}" for number in range(count)]
+    draw(http, *drawn)
+    assert sorted(walk(http, limit)) == drawn
+
+
+def test_a_last_page_that_is_full_has_no_next_one(http: httpx.Client) -> None:
+    draw(http, "one", "two")
+    assert page(http, limit=2)[1] is None
+
+
+def test_pages_stay_as_they_are_while_pictures_are_added(http: httpx.Client) -> None:
+    draw(http, "one", "two", "three", "four")
+    seen, cursor = page(http, limit=2)
+    draw(http, "five", "six")
+    rest, end = page(http, limit=2, cursor=cursor)
+    assert sorted(seen + rest) == ["four", "one", "three", "two"]
+    assert end is None
+
+
+def test_pictures_of_the_same_moment_are_each_shown_once(http: httpx.Client, traces: Traces, product: Product) -> None:
+    drawn = [f"picture {number}" for number in range(7)]
+    draw(http, *drawn)
+    moment = datetime(2026, 2, 17, 8, 30, 0, 123_000, tzinfo=UTC)
+    product.studio.database["artworks"].update_many({"owner": traces.owner}, {"$set": {"created_at": moment}})
+    assert sorted(walk(http, 2)) == drawn
+
+
+def coded(place: str) -> str:
+    return urlsafe_b64encode(place.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nowhere",
+        "\0",
+        "画",
+        coded("2026-02-17T08:30:00+00:00 some-id"),
+        coded("0001-01-01T00:00:00+14:00 some-id"),
+        coded("1771317000000"),
+        coded("1771317000000 "),
+        coded('1771317000000 {"$ne": 1}'),
+        coded("-1 some-id"),
+        coded("999999999999999 some-id"),
+        coded("1771317000000 画"),
+    ],
+)
+def test_a_cursor_that_no_page_gave_is_refused(http: httpx.Client, cursor: str) -> None:
+    problem_of(http.get("/gallery", params={"cursor": cursor}), "CURSOR_INVALID")
+
+
+def test_the_latest_moment_that_a_cursor_can_name_is_taken(http: httpx.Client) -> None:
+    draw(http, "one")
+    assert page(http, cursor=coded("99999999999999 some-id"))[0] == ["one"]
+
+
+def test_a_cursor_of_somebody_else_shows_nothing_of_theirs(http: httpx.Client, web: str) -> None:
+    with new_client(web) as stranger:
+        draw(stranger._api, "theirs", "too")
+        _, cursor = page(stranger._api, limit=1)
+    draw(http, "mine")
+    assert "theirs" not in page(http, cursor=cursor)[0]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "101", "many", "1.5", "", "٣", "9" * 30])
+def test_a_limit_out_of_range_is_refused(http: httpx.Client, limit: str) -> None:
+    problem = problem_of(http.get("/gallery", params={"limit": limit}), "INVALID_INPUT")
+    assert [error["field"] for error in problem["errors"]] == ["limit"]
+
+
+def test_a_cursor_that_is_too_long_is_refused(http: httpx.Client) -> None:
+    problem_of(http.get("/gallery", params={"cursor": "x" * 201}), "INVALID_INPUT")

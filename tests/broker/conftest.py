@@ -1,0 +1,122 @@
+"""A fresh database for each test, brokers on it, and workers: threads of this process, or the stock command line."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dramatiq import Worker
+from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, Retries, ShutdownNotifications, TimeLimit
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from app.stack import Servers
+from broker import MongoBroker
+from broker.leases import Lease
+from tests.broker.faults import FailCommand, fail_command
+from tests.broker.processes import WorkerProcess, worker_process
+from tests.broker.queues import Queue
+
+MakeBroker = Callable[..., MongoBroker]
+StartWorker = Callable[..., Worker]
+StartProcess = Callable[..., WorkerProcess]
+
+
+@pytest.fixture(scope="session")
+def mongo(servers: Servers) -> Iterator[MongoClient[Any]]:
+    """What tests look into the database with."""
+    with MongoClient[Any](servers.mongodb_uri, uuidRepresentation="standard") as client:
+        yield client
+
+
+@pytest.fixture
+def database(mongo: MongoClient[Any]) -> Iterator[Database[Any]]:
+    name = f"broker_{secrets.token_hex(4)}"
+    yield mongo[name]
+    mongo.drop_database(name)
+
+
+@pytest.fixture(autouse=True)
+def guardians(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers of this process start no guardian: no test lives as long as a lease. Modules about leases override it."""
+    monkeypatch.setattr(Lease, "_start_guardian", lambda _lease: None)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dramatiq waits for seconds before it tries again what failed for want of a database."""
+    monkeypatch.setattr("dramatiq.worker.POST_PROCESS_MESSAGE_RETRY_DELAY_SECS", 0.05)
+    monkeypatch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.05)
+
+
+@pytest.fixture
+def make_broker(servers: Servers, database: Database[Any]) -> Iterator[MakeBroker]:
+    """Makes a broker on a client of its own; keyword arguments are the broker's, `client` the client's options."""
+    with ExitStack() as stack:
+
+        def make(*, client: dict[str, Any] | None = None, **options: Any) -> MongoBroker:
+            connection = stack.enter_context(MongoClient[Any](servers.mongodb_uri, **(client or {})))
+            middleware = [AgeLimit(), TimeLimit(interval=50), ShutdownNotifications(), Callbacks(), Pipelines()]
+            broker = MongoBroker(
+                database=connection[database.name],
+                **{"middleware": [*middleware, Retries(min_backoff=1, max_backoff=1)], **options},
+            )
+            stack.callback(broker.close)
+            return broker
+
+        yield make
+
+
+@pytest.fixture
+def broker(make_broker: MakeBroker) -> MongoBroker:
+    made = make_broker()
+    made.declare_queue("default")
+    return made
+
+
+@pytest.fixture
+def queue(database: Database[Any]) -> Queue:
+    """The documents of the queue "default"."""
+    return Queue(database["default"])
+
+
+@pytest.fixture
+def start_worker() -> Iterator[StartWorker]:
+    """Starts a worker of one thread in this process, unless told otherwise."""
+    with ExitStack() as stack:
+
+        def start(broker: MongoBroker, *, threads: int = 1) -> Worker:
+            worker = Worker(broker, worker_threads=threads, worker_timeout=100)
+            worker.start()
+            stack.callback(worker.stop)
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+def start_process(servers: Servers, database: Database[Any], tmp_path: Path) -> Iterator[StartProcess]:
+    """Starts `dramatiq tests.broker.actors`, and returns once it holds its lease. What is left at the end is killed."""
+    with ExitStack() as stack:
+
+        def start(**options: Any) -> WorkerProcess:
+            log = tmp_path / f"worker-{secrets.token_hex(2)}.log"
+            return stack.enter_context(worker_process(servers.mongodb_uri, database, log, **options))
+
+        yield start
+
+
+@pytest.fixture
+def failing(mongo: MongoClient[Any]) -> FailCommand:
+    """`with failing("insert", times=2, ...)`: the server fails commands of clients with the app name "faulty"."""
+
+    @contextmanager
+    def fail(*commands: str, times: int | None = None, **how: Any) -> Iterator[None]:
+        with fail_command(mongo, commands, times=times, **how):
+            yield
+
+    return fail

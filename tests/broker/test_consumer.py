@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from bson import Timestamp
+from dramatiq.errors import ConnectionError as BrokerConnectionError
+from pymongo.database import Database
+
+import dramatiq
+from broker import MongoBroker
+from broker.consumer import MongoConsumer
+from broker.delivery import Delivery
+from tests.app.waiting import eventually
+from tests.broker.conftest import MakeBroker
+from tests.broker.faults import FAULTY, FailCommand
+from tests.broker.queues import Queue, message
+
+Consume = Callable[..., MongoConsumer]
+
+
+@pytest.fixture
+def consume(broker: MongoBroker) -> Iterator[Consume]:
+    """Opens a consumer that does not idle for long."""
+
+    def start(*, prefetch: int = 8, timeout: int = 20, on: MongoBroker = broker) -> MongoConsumer:
+        return on.consume("default", prefetch=prefetch, timeout=timeout)
+
+    yield start
+
+
+def take(consumer: MongoConsumer) -> Delivery:
+    """The next delivery, however often the consumer has to look."""
+    return eventually(lambda: next(consumer))  # type: ignore[return-value]  # "eventually" returns what is not None
+
+
+def names(consumer: MongoConsumer, count: int) -> list[Any]:
+    """The first arguments of the next deliveries, each one acked."""
+    found = []
+    for _ in range(count):
+        delivery = take(consumer)
+        found.append(delivery.args[0])
+        consumer.ack(delivery)
+    return found
+
+
+def test_idle_consumer_returns_none_after_its_timeout(consume: Consume) -> None:
+    assert next(consume(timeout=1)) is None
+
+
+def test_delivery_is_the_message_that_was_sent(broker: MongoBroker, consume: Consume) -> None:
+    sent = broker.enqueue(message("note", "$a", {"$b.c": ["$$NOW", None]}, **{"k.$": 1}))
+    assert take(consume())._message == sent
+
+
+@pytest.mark.parametrize("again", [None, 1])
+def test_dollars_and_dots_survive_a_repeat(broker: MongoBroker, consume: Consume, again: int | None) -> None:
+    consumer = consume()
+    broker.enqueue(message("note", "$a", {"$b.c": "$$NOW"}), delay=1)
+    delivery = take(consumer)
+    delivery.settle(_rescheduled(delivery, again))
+    assert take(consumer).args == ("$a", {"$b.c": "$$NOW"})
+
+
+def _rescheduled(delivery: Delivery, delay_ms: int | None) -> Any:
+    from broker import documents
+
+    return documents.rescheduled(delivery._message.asdict(), delay_ms=delay_ms)
+
+
+def test_acked_message_is_done_and_expires(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
+    sent = broker.enqueue(message())
+    consumer = consume()
+    consumer.ack(take(consumer))
+    document = queue.document(sent)
+    assert document["state"] == "DONE"
+    assert "expire_at" in document
+    assert "lease" not in document
+
+
+def test_nacked_message_is_a_dead_letter_with_a_reason(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    sent = broker.enqueue(message())
+    consumer = consume()
+    delivery = take(consumer)
+    delivery.stuff_exception(ValueError("no paint"))
+    delivery.fail()
+    consumer.nack(delivery)
+    document = queue.document(sent)
+    assert (document["state"], document["reason"]) == ("REJECTED", "ValueError: no paint")
+    assert "expire_at" in document
+
+
+def test_requeued_messages_are_ready_at_their_old_place_and_uncharged(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    for name in "abc":
+        broker.enqueue(message("note", name))
+    consumer = consume(prefetch=2)
+    consumer.requeue(delivery for delivery in [take(consumer), take(consumer)])
+    assert names(consumer, 3) == ["a", "b", "c"]
+    assert queue.collection.count_documents({"crashes": 0}) == 3
+
+
+def test_closed_consumer_gives_back_what_it_has_not_handed_out(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    for _ in range(3):
+        broker.enqueue(message())
+    consumer = consume()
+    take(consumer)
+    assert queue.states() == {"CONSUMED": 3}
+    consumer.close()
+    assert queue.states() == {"CONSUMED": 1, "QUEUED": 2}
+
+
+def test_no_more_than_the_prefetch_is_held(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
+    for _ in range(5):
+        broker.enqueue(message())
+    consumer = consume(prefetch=2)
+    first, _ = take(consumer), take(consumer)
+    assert next(consumer) is None
+    assert queue.states() == {"CONSUMED": 2, "QUEUED": 3}
+    consumer.ack(first)
+    assert take(consumer)
+
+
+def test_prefetch_holds_through_the_replacement_of_a_consumer(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    for _ in range(5):
+        broker.enqueue(message())
+    before = consume(prefetch=2)
+    running = [take(before), take(before)]
+    before.close()
+    after = consume(prefetch=2)
+    assert next(after) is None
+    for delivery in running:
+        after.ack(delivery)
+    assert [take(after), take(after), next(after)][-1] is None
+    assert queue.states() == {"DONE": 2, "CONSUMED": 2, "QUEUED": 1}
+
+
+def test_prefetch_per_thread_overrules_dramatiqs(make_broker: MakeBroker, queue: Queue) -> None:
+    broker = make_broker(prefetch_per_thread=1)
+    broker.declare_queue("default")
+    broker.worker_threads = 2
+    for _ in range(5):
+        broker.enqueue(message())
+    consumer = broker.consume("default", prefetch=16, timeout=20)
+    assert [take(consumer), take(consumer), next(consumer)][-1] is None
+
+
+def test_idle_thread_is_not_kept_waiting_for_a_worthwhile_batch(make_broker: MakeBroker) -> None:
+    broker = make_broker(prefetch_per_thread=1)
+    broker.declare_queue("default")
+    broker.worker_threads = 8
+    for _ in range(9):
+        broker.enqueue(message())
+    consumer = broker.consume("default", timeout=3_600_000)
+    running = [take(consumer) for _ in range(8)]
+    consumer.ack(running[0])
+    # Waiting for a second idle thread would last for an hour.
+    assert next(consumer)
+
+
+def test_equal_priority_is_first_in_first_out_across_senders(
+    broker: MongoBroker, make_broker: MakeBroker, consume: Consume
+) -> None:
+    other = make_broker()
+    other.declare_queue("default")
+    for number in range(0, 10, 2):
+        broker.enqueue(message("note", number))
+        other.enqueue(message("note", number + 1))
+    assert names(consume(prefetch=4), 10) == list(range(10))
+
+
+def test_urgent_message_is_next_although_many_were_sent_before(broker: MongoBroker, consume: Consume) -> None:
+    @dramatiq.actor(broker=broker, priority=-5)
+    def urgent(name: str) -> None: ...
+
+    for number in range(6):
+        broker.enqueue(message("note", number))
+    consumer = consume(prefetch=2)
+    assert names(consumer, 2) == [0, 1]
+    urgent.send("now")
+    assert names(consumer, 3) == ["now", 2, 3]
+
+
+def test_worker_runs_what_was_claimed_first_of_equal_priority(broker: MongoBroker, consume: Consume) -> None:
+    broker.declare_queue("other")
+    broker.enqueue(message())
+    first = take(consume())
+    broker.enqueue(message(queue="other"))
+    second = eventually(lambda: next(broker.consume("other", timeout=20)))
+    assert first < second
+    assert not second < first
+
+
+def test_delayed_messages_run_in_the_order_of_their_due_times(
+    broker: MongoBroker, consume: Consume
+) -> None:
+    for delay in (150, 50, 100, 1):
+        broker.enqueue(message("note", delay), delay=delay)
+    consumer = consume()
+    eventually(lambda: broker.database["default"].count_documents({"$expr": {"$gt": ["$due", "$$NOW"]}}) == 0)
+    assert names(consumer, 4) == [1, 50, 100, 150]
+
+
+def test_more_messages_than_one_batch_become_due_at_once(
+    broker: MongoBroker, consume: Consume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker.consumer.PROMOTED_AT_ONCE", 2)
+    for number in range(7):
+        broker.enqueue(message("note", number), delay=1)
+    assert sorted(names(consume(), 7)) == list(range(7))
+
+
+def test_message_that_was_due_goes_before_those_sent_after(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    queue.make_due(broker.enqueue(message("note", "was due"), delay=60_000))
+    broker.enqueue(message("note", "sent after"))
+    assert names(consume(), 2) == ["was due", "sent after"]
+
+
+def test_due_message_overtakes_none_that_was_ready_before(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    broker.enqueue(message("note", "waiting"))
+    queue.collection.update_one({}, {"$set": {"seq": Timestamp(1, 1)}})
+    queue.make_due(broker.enqueue(message("note", "was due"), delay=60_000))
+    assert names(consume(), 2) == ["waiting", "was due"]
+
+
+def test_eta_is_taken_off_a_due_message(broker: MongoBroker, consume: Consume) -> None:
+    sent = broker.enqueue(message("note", kept=1), delay=1)
+    delivery = take(consume())
+    assert "eta" in sent.options
+    assert delivery.options == {"kept": 1}
+
+
+def test_message_is_claimed_by_one_of_many_rivals(
+    broker: MongoBroker, make_broker: MakeBroker, queue: Queue
+) -> None:
+    for number in range(40):
+        broker.enqueue(message("note", number))
+    taken: list[int] = []
+
+    def rival() -> None:
+        own = make_broker()
+        own.declare_queue("default")
+        consumer = own.consume("default", prefetch=4, timeout=20)
+        while queue.collection.count_documents({"state": "QUEUED"}):
+            while delivery := next(consumer):
+                taken.append(delivery.args[0])
+                consumer.ack(delivery)
+
+    rivals = [threading.Thread(target=rival) for _ in range(3)]
+    for thread in rivals:
+        thread.start()
+    for thread in rivals:
+        thread.join()
+    assert sorted(taken) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"$unset": {"msg": ""}},
+        {"$set": {"msg": "words"}},
+        {"$set": {"msg.extra": 1}},
+        {"$set": {"msg.options": None}},
+        {"$set": {"msg.args": None}},
+        {"$set": {"msg.message_id": "no id"}},
+        {"$set": {"msg.message_id": str(uuid4())}},
+        {"$set": {"msg.queue_name": "elsewhere"}},
+    ],
+    ids=str,
+)
+def test_unreadable_document_is_a_dead_letter_and_blocks_nobody(
+    broker: MongoBroker, consume: Consume, queue: Queue, change: Any
+) -> None:
+    broken = broker.enqueue(message("note", "broken"))
+    queue.collection.update_one({}, change)
+    broker.enqueue(message("note", "fine"))
+    assert names(consume(prefetch=1), 1) == ["fine"]
+    document = queue.document(broken)
+    assert document["state"] == "REJECTED"
+    assert document["reason"].startswith("unreadable")
+
+
+def test_document_of_an_alien_id_is_a_dead_letter(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
+    queue.collection.insert_one({"_id": 7, "state": "QUEUED", "msg": message().asdict()})
+    assert next(consume()) is None
+    assert queue.states() == {"REJECTED": 1}
+
+
+def test_messages_of_plain_dramatiq_mongodb_are_understood(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
+    old = message("note", "old")
+    queue.collection.insert_one({"_id": UUID(old.message_id), "state": "QUEUED", "msg": old.asdict()})
+    assert names(consume(), 1) == ["old"]
+
+
+def test_claim_whose_answer_was_lost_is_released(
+    make_broker: MakeBroker, queue: Queue, failing: FailCommand
+) -> None:
+    broker = make_broker(client=FAULTY)
+    broker.declare_queue("default")
+    for _ in range(3):
+        broker.enqueue(message())
+    consumer = broker.consume("default", prefetch=8, timeout=20)
+    # The write of the claim happens, and then its answer says that the primary goes.
+    with failing("update", times=1, writeConcernError={"code": 91, "errmsg": "going"}):
+        with pytest.raises(BrokerConnectionError):
+            next(consumer)
+        assert queue.states() == {"CONSUMED": 3}
+    consumer.close()
+    consumer = broker.consume("default", prefetch=8, timeout=20)
+    assert len([take(consumer) for _ in range(3)]) == 3
+
+
+def test_claims_stop_when_the_worker_stops(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
+    for _ in range(3):
+        broker.enqueue(message())
+    consumer = consume()
+    take(consumer)
+    broker.stopping.set()
+    assert next(consumer) is None
+    assert queue.states() == {"CONSUMED": 1, "QUEUED": 2}
+
+
+def test_claimed_messages_that_cannot_be_given_back_stay_for_the_next_consumer(
+    make_broker: MakeBroker, queue: Queue, failing: FailCommand
+) -> None:
+    broker = make_broker(client=FAULTY)
+    broker.declare_queue("default")
+    for _ in range(3):
+        broker.enqueue(message())
+    consumer = broker.consume("default", timeout=20, prefetch=3)
+    take(consumer)
+    with failing("update", closeConnection=True), pytest.raises(BrokerConnectionError):
+        consumer.close()
+    consumer = broker.consume("default", timeout=20, prefetch=3)
+    assert len([take(consumer), take(consumer)]) == 2
+    assert queue.states() == {"CONSUMED": 3}
+
+
+def test_secondaries_are_never_read(make_broker: MakeBroker, database: Database[Any]) -> None:
+    broker = make_broker(client={"readPreference": "secondary", "serverSelectionTimeoutMS": 100})
+    broker.declare_queue("default")
+    sent = broker.enqueue(message())
+    assert take(broker.consume("default", timeout=20))._message == sent
