@@ -95,7 +95,7 @@ def on_http(request: AnyRequest, error: HTTPException) -> Problem:
     if error.status_code >= 500:
         return on_anything(request, error)
     symbol = _BY_STATUS.get(error.status_code, "INVALID_INPUT")
-    more = {"errors": []} if symbol == "INVALID_INPUT" else {}
+    more: dict[str, Any] = {"errors": []} if symbol == "INVALID_INPUT" else {}
     return problem(request, symbol, {}, headers=error.headers, **more)
 
 

@@ -75,7 +75,8 @@ function galleryItem(item) {
   return el("li", {}, el("a", { class: "card sheet", href: `#/artworks/${item.artworkId}` },
     picture ? el("img", { src: picture, alt: "", loading: "lazy" }) : el("span", { class: "blank" }),
     el("h2", {}, item.title || say("untitled")),
-    el("p", { class: "hint" }, el("time", { datetime: item.createdAt }, day(item.createdAt)), state && ` · ${state}`)));
+    el("p", { class: "hint" },
+      el("time", { datetime: item.createdAt }, day(item.createdAt)), state && ` · ${state}`)));
 }
 
 // --- A new story ---
@@ -237,12 +238,12 @@ function countUp(place, mostSeconds, atEnd) {
 async function showArtwork(signal, id) {
   const artwork = await get(`/artworks/${id}`);
   const reading = artwork.analysisStatus === "ready" && (await get(`/ai/analyses/${id}`));
+  const drawing = () => el("img", { class: "drawing", src: artwork.coverUrl, alt: say("drawing") });
   return [
     heading(artwork.title || say("untitled")),
     el("p", { class: "hint" }, el("time", { datetime: artwork.createdAt }, day(artwork.createdAt))),
     jobCard(artwork, signal),
-    artwork.videoUrl && filmCard(artwork),
-    !artwork.videoUrl && artwork.coverUrl && el("img", { class: "drawing", src: artwork.coverUrl, alt: say("drawing") }),
+    artwork.videoUrl ? filmCard(artwork) : artwork.coverUrl && drawing(),
     storyCard(artwork),
     reading && readingCard(reading, artwork.coverUrl),
   ];
@@ -316,12 +317,13 @@ function filmCard({ artworkId, versions, job }) {
   choose(versions.at(-1));
   const again = button("makeNew", () => order("/generation/jobs", { artworkId }), { class: "quiet" });
   return el("section", {},
-    el("figure", { class: "film" }, film, el("figcaption", {}, el("strong", { class: "mark" }, say("aiMark")), " ", maker)),
+    el("figure", { class: "film" }, film,
+      el("figcaption", {}, el("strong", { class: "mark" }, say("aiMark")), " ", maker)),
     versions.length > 1 && el("h2", {}, say("versions")),
     el("div", { class: "row" }, versions.length > 1 && choices, (!job || hasEnded(job)) && again));
 }
 
-function storyCard({ audioUrl, description, transcript, transcriptStatus, refinedText }) {
+function storyCard({ audioUrl, description, transcript, transcriptStatus, refinedText, job }) {
   const squeezed = (text) => (text ?? "").replace(/\s/g, "");
   const isRetold = squeezed(refinedText) !== squeezed(description || transcript);
   const part = (key, text) => text && [el("h3", {}, say(key)), el("p", { class: "told" }, text)];
@@ -329,7 +331,7 @@ function storyCard({ audioUrl, description, transcript, transcriptStatus, refine
   return el("section", { class: "card" },
     el("h2", {}, say("story")),
     audioUrl && [el("h3", {}, say("voice")), voice()],
-    transcriptStatus === "none" && el("p", { class: "hint" }, say("noTranscript")),
+    transcriptStatus === "none" && job && hasEnded(job) && el("p", { class: "hint" }, say("noTranscript")),
     part("asTyped", description), part("asHeard", transcript),
     isRetold && part("retold", refinedText));
 }

@@ -100,6 +100,7 @@ async def stream_job_events(
     owner: Owner,
     studio: TheStudio,
     hub: TheHub,
+    *,
     request: AnyRequest,
     last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST_SEQ)] = 0,
 ) -> ServerSentEvent | Response[None]:

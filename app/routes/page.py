@@ -36,11 +36,8 @@ def _read(path: Path) -> PageFile:
     return PageFile(content, _MEDIA_TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:16]}"')
 
 
-FILES = {
-    path.name: _read(path)
-    for path in (Path(__file__).parents[1] / "page").iterdir()
-    if path.suffix in _MEDIA_TYPES
-}  # fmt: skip
+_PAGE = Path(__file__).parents[1] / "page"
+FILES = {path.name: _read(path) for path in _PAGE.iterdir() if path.suffix in _MEDIA_TYPES}
 
 
 @get("/", include_in_schema=False, sync_to_thread=False)
