@@ -36,7 +36,10 @@ FILM = Text("影片", "Film")
 READING = Text("解读", "Reading")
 FRAMES = Text("画面", "Frames")
 GALLERY = Text("画廊", "Gallery")
-KEPT = Text("已保存在 {data}；用 make run 打开 {url}", "Kept in {data}; open it again with make run, then {url}")
+KEPT = Text(
+    "已保存在 {data}。再看一次：先 make run，再打开 {url}/#/client/{client_id}",
+    "Kept in {data}. To see it again: make run, then open {url}/#/client/{client_id}",
+)
 
 SAMPLES = Path(samples.__file__).parent
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -137,7 +140,7 @@ def make_film(url: str, client_id: str, work: Work, out: Path, data: Path) -> No
         draw_frames(film, out / "demo-frames.png", count=5)
         entry = next(item for item in client.get("/gallery")["items"] if item["artworkId"] == shown["artworkId"])
     _tell(entry, reading, out, language)
-    console.print(KEPT.in_(language).format(data=escape(str(data)), url=url))
+    console.print(KEPT.in_(language).format(data=escape(str(data)), url=url, client_id=client_id))
 
 
 @contextmanager

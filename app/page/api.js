@@ -99,6 +99,10 @@ async function request(path, options = {}) {
 }
 
 function newClientId() {
+  // On its own machine a new browser takes the client that the demo's link names, and so finds the demo's film.
+  // Anywhere else, or once there is an id, no link may decide whose gallery this is.
+  const named = /^#\/client\/([\w-]{10,64})$/.exec(location.hash);
+  if (named && ["localhost", "127.0.0.1"].includes(location.hostname)) return named[1];
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
   return Array.from(crypto.getRandomValues(new Uint8Array(21)), (byte) => alphabet[byte % 64]).join("");
 }

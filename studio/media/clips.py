@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
@@ -16,8 +17,8 @@ from studio.media.images import JPEG_QUALITY
 from studio.media.kinds import Container, Family, sniff
 from studio.media.reading import opened, pictures
 
-POSTER_AT = 0.4
-"""Past the title card, before the end."""
+POSTER_AT = (0.3, 0.5, 0.7, 0.9)
+"""Where a poster is looked for, in fractions of the clip: past a title card, before the last fade."""
 
 _MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 
@@ -56,13 +57,21 @@ def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
 
 
 def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> None:
-    """Save a frame from about 40 % into the clip as JPEG. Raises as `inspect`."""
+    """Save the frame that shows most of a few as JPEG. Raises as `inspect`."""
     with opened(path, _film_container(path, unreadable), unreadable=unreadable) as media:
         track = _picture_track(media)
-        frame = _frame_at(media, track, _seconds(media, track) * POSTER_AT) or _frame_at(media, track, 0.0)
-        if frame is None:
-            raise StudioError(unreadable)
-        Image.fromarray(frame.to_ndarray(format="rgb24")).save(target, "JPEG", quality=JPEG_QUALITY)
+        seconds = _seconds(media, track)
+        frames = [_frame_at(media, track, seconds * fraction) for fraction in POSTER_AT]
+        stills = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in frames if frame]
+    if not stills:
+        raise StudioError(unreadable)
+    max(stills, key=_detail).save(target, "JPEG", quality=JPEG_QUALITY)
+
+
+def _detail(picture: Image.Image) -> float:
+    """How much there is to see: the edges in a small grey copy. A frame within a crossfade has few."""
+    grey = np.asarray(picture.convert("L").resize((160, 160)), dtype=np.float32)
+    return float(np.abs(np.diff(grey, axis=0)).sum() + np.abs(np.diff(grey, axis=1)).sum())
 
 
 def _film_container(path: Path, unreadable: str) -> Container:
