@@ -131,7 +131,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         )
         self.queues[queue_name] = queue
         # Claims and acks need not survive a failover: one that is rolled back leaves the message ready or leased as it
-        # was, and it is delivered once more, which at-least-once allows and the token of the old delivery cannot undo.
+        # was, and it is delivered once more (a leased one as a stray, see the consumer), which at-least-once allows
+        # and the token of the old delivery cannot undo.
         self.acks[queue_name] = queue.with_options(write_concern=WriteConcern(w=1))
         self.shelves[queue_name] = Shelf()
         self.emit_after("declare_queue", queue_name)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LOOK_FOR_DUE_S = 1.0
 """The longest time between two looks at the delayed messages, however busy the queue is."""
+LOOK_FOR_STRAYS_S = 5.0
 PROMOTED_AT_ONCE = 256
 
 
@@ -40,6 +41,7 @@ class MongoConsumer(Consumer):
         self.awake = broker.wakeups.subscribe(self.queue.name)
         self._shelf = broker.shelves[queue_name]
         self._look_for_due_at = 0.0
+        self._look_for_strays_at = 0.0
 
     def __next__(self) -> Delivery | None:
         """The next delivery, or None after the timeout. Raises ConnectionError."""
@@ -48,6 +50,8 @@ class MongoConsumer(Consumer):
             if self._shelf.claimed:
                 return self._shelf.claimed.popleft()
             self.broker.lease.keep()
+            with driver_errors():
+                self._release_strays()
             room = self._wait_for_room(deadline)
             # Cleared before the look, so that a message arriving during the look is not slept through.
             self.awake.clear()
@@ -99,7 +103,6 @@ class MongoConsumer(Consumer):
     def _claim(self, room: int) -> bool:
         """Claim up to `room` messages in order. False when none was ready."""
         with driver_errors():
-            self._release_unread_claims()
             self._promote_due()
             found = self.queue.find({"state": State.QUEUED}, {"_id": 1}).sort([("priority", 1), ("seq", 1)])
             ids = [document["_id"] for document in found.limit(room)]
@@ -107,7 +110,6 @@ class MongoConsumer(Consumer):
                 return False
             # Rivals may take some of these first; the token tells which ones became ours.
             token = uuid4()
-            self._shelf.unread_claims.add(token)
             self.queue.update_many(
                 {"_id": {"$in": ids}, "state": State.QUEUED},
                 documents.claimed(self.broker.lease.worker_id, token),
@@ -115,9 +117,8 @@ class MongoConsumer(Consumer):
             ours = self.queue.find(
                 {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
             ).sort([("priority", 1), ("seq", 1)])
-            # All of them or none: a claim that was read in part is released as a whole.
+            # All of them or none: those of a claim that was read in part are strays.
             self._shelf.put([delivery for delivery in map(self._read, ours) if delivery])
-            self._shelf.unread_claims.discard(token)
         return True
 
     def _read(self, document: Document) -> Delivery | None:
@@ -131,14 +132,16 @@ class MongoConsumer(Consumer):
             )
             return None
 
-    def _release_unread_claims(self) -> None:
-        """Give back what an earlier claim took whose answer was lost: nobody here knows those messages."""
-        for token in list(self._shelf.unread_claims):
-            self.queue.update_many(
-                {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token},
-                documents.given_back(),
-            )
-            self._shelf.unread_claims.discard(token)
+    def _release_strays(self) -> None:
+        """Give back what is leased to this process and not held by it, which would otherwise stay so while it lives.
+
+        A claim whose answer was lost leaves such messages, and so does an ack that a failover undid.
+        """
+        if time.monotonic() < self._look_for_strays_at:
+            return
+        mine = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id}
+        self.queue.update_many({**mine, "_id": {"$nin": self._shelf.held()}}, documents.given_back())
+        self._look_for_strays_at = time.monotonic() + LOOK_FOR_STRAYS_S
 
     def _promote_due(self) -> None:
         """Make due messages ready. The first delayed one tells the server's time and when to look again."""
@@ -168,7 +171,7 @@ class MongoConsumer(Consumer):
                 # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
                 # message would then stay under a lease that is renewed for as long as this process lives.
                 raise ConnectionClosed(error) from error
-        self._shelf.let_go(1)
+        self._shelf.let_go(message)
 
     def _give_back_claimed(self) -> None:
         """What cannot be given back now stays on the shelf, for the next consumer of this queue."""
@@ -189,4 +192,4 @@ class MongoConsumer(Consumer):
             )
         for message in held:
             message.settled = True
-        self._shelf.let_go(len(held))
+        self._shelf.let_go(*held)

@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from threading import Condition
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from broker.delivery import Delivery
 
 
 class Shelf:
-    """The messages of one queue between their claim and their settling, counted."""
+    """The messages of one queue between their claim and their settling."""
 
     def __init__(self) -> None:
         self.claimed: deque[Delivery] = deque()
         """Not yet handed out to the worker."""
-        self.unread_claims: set[UUID] = set()
-        """Tokens of claims whose answer was lost: they may have taken messages that nobody here knows."""
-        self._held = 0
+        # By delivery, not by message: one that lost its lease may still run here when the next one is claimed.
+        self._held: dict[int, UUID] = {}
         self._room = Condition()
 
-    def put(self, deliveries: list[Delivery]) -> None:
+    def put(self, deliveries: Iterable[Delivery]) -> None:
+        new = list(deliveries)
         with self._room:
-            self._held += len(deliveries)
-        self.claimed.extend(deliveries)
+            self._held.update({delivery.order: UUID(delivery.message_id) for delivery in new})
+        self.claimed.extend(new)
 
-    def let_go(self, count: int) -> None:
-        """Note that so many messages, handed out or not, are held no more."""
+    def held(self) -> list[UUID]:
+        """The ids of all messages that are claimed, handed out or not, and not settled."""
         with self._room:
-            self._held -= count
+            return list(self._held.values())
+
+    def let_go(self, *deliveries: Delivery) -> None:
+        """Note that messages are held no more."""
+        with self._room:
+            for delivery in deliveries:
+                self._held.pop(delivery.order, None)
             self._room.notify_all()
 
     def wait_for_room(self, capacity: int, *, wanted: int, deadline: float, is_stopping: Callable[[], bool]) -> int:
         """How many more messages may be held; waits until the deadline while they are fewer than `wanted`."""
         with self._room:
-            while self._held > capacity - wanted and not is_stopping():
+            while len(self._held) > capacity - wanted and not is_stopping():
                 if not self._room.wait(deadline - time.monotonic()):
                     break
-            return max(0, capacity - self._held)
+            return max(0, capacity - len(self._held))

@@ -5,6 +5,7 @@ Each run is a document in `runs`; `hold` waits for its name in `gates`.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import time
 from typing import Any
 
 import dramatiq
+from bson import Timestamp
 from pymongo import MongoClient
 
 from broker import LeaseLost, MongoBroker, complete_current, transaction
@@ -24,7 +26,7 @@ dramatiq.set_broker(broker)
 
 
 def record(name: str, event: str) -> None:
-    database.runs.insert_one({"name": name, "event": event, "pid": os.getpid()})
+    database.runs.insert_one({"at": Timestamp(0, 0), "name": name, "event": event, "pid": os.getpid()})
 
 
 @dramatiq.actor
@@ -56,13 +58,13 @@ def hold_and_complete(name: str) -> None:
 def hog(name: str, seconds: float) -> None:
     """Keep the interpreter to itself in one native call that lasts for at least so many seconds."""
     record(name, "run")
-    length, took_s = 16, 0.0
+    hard_words, took_s = 1, 0.0
     while took_s < seconds:
         began = time.monotonic()
-        # Each letter more doubles the time.
-        re.match("(a+)+$", "a" * length + "b")
+        # Each of these words is looked at in half a million ways, in vain.
+        re.search("(a+)+$", ("a" * 18 + "b") * hard_words)
         took_s = time.monotonic() - began
-        length += 1 if took_s > seconds / 4 else 2
+        hard_words = math.ceil(1.3 * hard_words * seconds / took_s)
     record(name, "end")
 
 

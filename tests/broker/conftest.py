@@ -24,12 +24,13 @@ from tests.broker.queues import Queue
 MakeBroker = Callable[..., MongoBroker]
 StartWorker = Callable[..., Worker]
 StartProcess = Callable[..., WorkerProcess]
+START_GUARDIAN = Lease._start_guardian
 
 
 @pytest.fixture(scope="session")
 def mongo(servers: Servers) -> Iterator[MongoClient[Any]]:
-    """What tests look into the database with."""
-    with MongoClient[Any](servers.mongodb_uri, uuidRepresentation="standard") as client:
+    """What tests look into the database with, and change it by hand."""
+    with MongoClient[Any](servers.mongodb_uri, uuidRepresentation="standard", w=1) as client:
         yield client
 
 
@@ -41,9 +42,15 @@ def database(mongo: MongoClient[Any]) -> Iterator[Database[Any]]:
 
 
 @pytest.fixture(autouse=True)
-def guardians(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Brokers of this process start no guardian: no test lives as long as a lease. Modules about leases override it."""
+def _no_guardians(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Brokers of this process start no guardian, which takes a second: no test lives as long as a lease."""
     monkeypatch.setattr(Lease, "_start_guardian", lambda _lease: None)
+
+
+@pytest.fixture
+def guardians(monkeypatch: pytest.MonkeyPatch, _no_guardians: None) -> None:
+    """They are started after all."""
+    monkeypatch.setattr(Lease, "_start_guardian", START_GUARDIAN)
 
 
 @pytest.fixture(autouse=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from dramatiq.message import Message
+from pymongo.client_session import ClientSession
 
 from broker import (
     Delivery,
@@ -14,6 +16,7 @@ from broker import (
     complete_current,
     current_delivery,
     reschedule_current,
+    run_in_transaction,
     transaction,
 )
 from broker.consumer import MongoConsumer
@@ -39,38 +42,45 @@ def delivery(broker: MongoBroker, consumer: MongoConsumer) -> Any:
     set_current(None)
 
 
-LATE: dict[str, Callable[[MongoConsumer, Delivery], Any]] = {
-    "ack": lambda consumer, late: consumer.ack(late),
-    "nack": lambda consumer, late: consumer.nack(late),
-    "requeue": lambda consumer, late: consumer.requeue([late]),
-    "retry": lambda consumer, late: late.broker.enqueue(late, delay=5),
-    "retry and ack": lambda consumer, late: (late.broker.enqueue(late, delay=5), consumer.ack(late)),
+def retry(delivery: Delivery, *, delay: int | None = 60_000) -> None:
+    """What Retries does: it enqueues the delivery itself."""
+    delivery.broker.enqueue(cast("Message[Any]", delivery), delay=delay)
+
+
+Attempt = Callable[[MongoConsumer, Delivery], None]
+LATE: dict[str, list[Attempt]] = {
+    "ack": [MongoConsumer.ack],
+    "nack": [MongoConsumer.nack],
+    "requeue": [lambda consumer, late: consumer.requeue([late])],
+    "retry": [lambda _, late: retry(late)],
+    "retry and ack": [lambda _, late: retry(late), MongoConsumer.ack],
 }
 
 
-@pytest.mark.parametrize("state", ["QUEUED", "CONSUMED", "DONE"])
-@pytest.mark.parametrize("attempt", LATE.values(), ids=LATE.keys())
-def test_late_delivery_changes_nothing(
-    make_broker: MakeBroker,
-    consumer: MongoConsumer,
-    delivery: Delivery,
-    queue: Queue,
-    attempt: Callable[[MongoConsumer, Delivery], Any],
-    state: str,
-) -> None:
+@pytest.fixture(params=["QUEUED", "CONSUMED", "DONE"])
+def overtaken(request: pytest.FixtureRequest, make_broker: MakeBroker, delivery: Delivery, queue: Queue) -> Delivery:
+    """The delivery lost its lease, and the message went on without it to this state."""
     queue.take_from_worker(delivery._message)
-    if state != "QUEUED":
+    if request.param != "QUEUED":
         other = make_broker()
         other.declare_queue("default")
         rival = other.consume("default", prefetch=1, timeout=20)
         newer = eventually(lambda: next(rival))
         assert newer
-        if state == "DONE":
+        if request.param == "DONE":
             rival.ack(newer)
-    before = queue.document(delivery._message)
-    assert before["state"] == state
-    attempt(consumer, delivery)
-    assert queue.document(delivery._message) == before
+    assert queue.state(delivery._message) == request.param
+    return delivery
+
+
+@pytest.mark.parametrize("attempts", LATE.values(), ids=LATE.keys())
+def test_late_delivery_changes_nothing(
+    consumer: MongoConsumer, overtaken: Delivery, queue: Queue, attempts: list[Attempt]
+) -> None:
+    before = queue.document(overtaken._message)
+    for attempt in attempts:
+        attempt(consumer, overtaken)
+    assert queue.document(overtaken._message) == before
 
 
 def test_late_ack_makes_room_for_another_message(
@@ -84,10 +94,13 @@ def test_late_ack_makes_room_for_another_message(
 def test_late_completion_raises_and_rolls_the_transaction_back(
     broker: MongoBroker, delivery: Delivery, queue: Queue
 ) -> None:
-    queue.take_from_worker(delivery._message)
-    with pytest.raises(LeaseLost), transaction(broker.database.client) as session:
+    def work(session: ClientSession) -> None:
         broker.database.results.insert_one({}, session=session)
         complete_current()
+
+    queue.take_from_worker(delivery._message)
+    with pytest.raises(LeaseLost):
+        run_in_transaction(broker.database.client, work)
     assert broker.database.results.find_one() is None
     assert queue.state(delivery._message) == "QUEUED"
 
@@ -95,10 +108,13 @@ def test_late_completion_raises_and_rolls_the_transaction_back(
 def test_late_repeat_in_a_transaction_raises_and_rolls_it_back(
     broker: MongoBroker, delivery: Delivery, queue: Queue
 ) -> None:
-    queue.take_from_worker(delivery._message)
-    with pytest.raises(LeaseLost), transaction(broker.database.client) as session:
+    def work(session: ClientSession) -> None:
         broker.database.results.insert_one({}, session=session)
-        broker.enqueue(delivery._message, delay=5)
+        retry(delivery)
+
+    queue.take_from_worker(delivery._message)
+    with pytest.raises(LeaseLost):
+        run_in_transaction(broker.database.client, work)
     assert broker.database.results.find_one() is None
 
 
@@ -112,7 +128,7 @@ def test_retry_before_the_ack_is_a_repeat_and_the_ack_leaves_it_alone(
     broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
 ) -> None:
     delivery.options["retries"] = 1
-    broker.enqueue(delivery, delay=60_000)
+    retry(delivery, delay=60_000)
     repeat = queue.document(delivery._message)
     assert (repeat["state"], repeat["msg"]["options"]["retries"]) == ("DELAYED", 1)
     consumer.ack(delivery)
@@ -123,7 +139,7 @@ def test_repeat_without_delay_goes_to_the_end_of_the_line(
     broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
 ) -> None:
     waiting = broker.enqueue(message())
-    broker.enqueue(delivery)
+    retry(delivery, delay=None)
     consumer.ack(delivery)
     assert queue.state(delivery._message) == "QUEUED"
     assert queue.document(waiting)["seq"] < queue.document(delivery._message)["seq"]
@@ -141,7 +157,7 @@ def test_retry_during_an_outage_is_written_by_the_ack(
     set_current(delivery)
     try:
         with failing("update", closeConnection=True):
-            broker.enqueue(delivery, delay=60_000)
+            retry(delivery, delay=60_000)
             assert queue.state(delivery._message) == "CONSUMED"
     finally:
         set_current(None)
@@ -154,7 +170,7 @@ def test_repeat_that_cannot_be_stored_becomes_a_dead_letter(
 ) -> None:
     delivery.options["unstorable"] = object()
     with pytest.raises(Exception, match="cannot encode object"):
-        broker.enqueue(delivery, delay=5)
+        retry(delivery, delay=5)
     consumer.ack(delivery)
     assert queue.document(delivery._message)["reason"] == "its repeat cannot be stored"
 
@@ -175,7 +191,7 @@ def test_completed_message_is_neither_acked_nor_failed_nor_repeated_after(
 ) -> None:
     complete_current()
     done = queue.document(delivery._message)
-    broker.enqueue(delivery, delay=5)
+    retry(delivery, delay=5)
     consumer.nack(delivery)
     assert queue.document(delivery._message) == done
 
@@ -183,11 +199,14 @@ def test_completed_message_is_neither_acked_nor_failed_nor_repeated_after(
 def test_completion_that_was_rolled_back_leaves_the_message_deliverable(
     broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
 ) -> None:
-    with pytest.raises(ZeroDivisionError), transaction(broker.database.client):
+    def work(session: ClientSession) -> None:
         complete_current()
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_in_transaction(broker.database.client, work)
     assert not delivery.settled
-    broker.enqueue(delivery, delay=1)
+    retry(delivery, delay=1)
     consumer.ack(delivery)
     assert queue.state(delivery._message) == "DELAYED"
     assert eventually(lambda: next(consumer))
@@ -196,9 +215,12 @@ def test_completion_that_was_rolled_back_leaves_the_message_deliverable(
 def test_repeat_that_was_rolled_back_is_not_written_by_the_ack(
     broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
 ) -> None:
-    with pytest.raises(ZeroDivisionError), transaction(broker.database.client):
-        broker.enqueue(delivery._message, delay=5)
+    def work(session: ClientSession) -> None:
+        retry(delivery)
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_in_transaction(broker.database.client, work)
     consumer.ack(delivery)
     assert queue.state(delivery._message) == "DONE"
 

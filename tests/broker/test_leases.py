@@ -1,4 +1,4 @@
-"""The lease of this process, with its real guardian."""
+"""The lease of this process, mostly with its real guardian."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from tests.broker.queues import Queue, message
 
 
 @pytest.fixture
-def guardians() -> None:
-    """They are started here."""
+def leased(make_broker: MakeBroker, guardians: None) -> MongoBroker:
+    return lease(make_broker())
 
 
 @pytest.fixture
-def leased(make_broker: MakeBroker) -> MongoBroker:
-    """A broker that holds a short lease."""
+def unguarded(make_broker: MakeBroker) -> MongoBroker:
     return lease(make_broker())
 
 
@@ -47,12 +46,14 @@ def expires(database: Database[Any], broker: MongoBroker) -> Any:
     return worker and worker["expires"]
 
 
+@pytest.mark.usefixtures("guardians")
 def test_lease_is_renewed_by_the_guardian(make_broker: MakeBroker, database: Database[Any]) -> None:
     leased = lease(make_broker(lease_s=2.0))
     first = expires(database, leased)
     eventually(lambda: expires(database, leased) > first)
 
 
+@pytest.mark.usefixtures("guardians")
 def test_lease_is_renewed_after_beats_that_failed(
     make_broker: MakeBroker, database: Database[Any], failing: FailCommand
 ) -> None:
@@ -70,16 +71,16 @@ def test_closed_lease_leaves_no_guardian_and_no_worker(leased: MongoBroker, data
     assert database.dramatiq_workers.find_one() is None
 
 
-def test_lease_can_be_closed_twice(leased: MongoBroker) -> None:
-    leased.lease.close()
-    leased.lease.close()
+def test_lease_can_be_closed_twice(unguarded: MongoBroker) -> None:
+    unguarded.lease.close()
+    unguarded.lease.close()
 
 
-def test_new_lease_has_a_new_id(leased: MongoBroker) -> None:
-    first = leased.lease.worker_id
-    leased.lease.close()
-    leased.consume("default")
-    assert leased.lease.worker_id != first
+def test_new_lease_has_a_new_id(unguarded: MongoBroker) -> None:
+    first = unguarded.lease.worker_id
+    unguarded.lease.close()
+    unguarded.consume("default")
+    assert unguarded.lease.worker_id != first
 
 
 def test_messages_held_at_the_close_are_given_back(leased: MongoBroker, queue: Queue) -> None:
@@ -110,6 +111,7 @@ def test_guardian_outlives_the_signals_of_a_terminal(leased: MongoBroker) -> Non
     assert guardian.returncode == 0
 
 
+@pytest.mark.usefixtures("guardians")
 def test_clients_listeners_stay_with_the_client(make_broker: MakeBroker, database: Database[Any]) -> None:
     class Listener(monitoring.CommandListener):
         """It cannot be sent to another process."""
@@ -123,12 +125,12 @@ def test_clients_listeners_stay_with_the_client(make_broker: MakeBroker, databas
     assert guardian_of(leased).poll() is None
 
 
-def test_each_thread_has_a_slot_of_its_own(leased: MongoBroker) -> None:
+def test_each_thread_has_a_slot_of_its_own(unguarded: MongoBroker) -> None:
     barrier, ids = threading.Barrier(8), [uuid4() for _ in range(8)]
 
     def run(message_id: UUID) -> None:
         barrier.wait()
-        leased.lease.mark_running(str(message_id))
+        unguarded.lease.mark_running(str(message_id))
         barrier.wait()
 
     threads = [threading.Thread(target=run, args=(found,)) for found in ids]
@@ -136,8 +138,8 @@ def test_each_thread_has_a_slot_of_its_own(leased: MongoBroker) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert leased.lease._slots
-    raw = leased.lease._slots[:]
+    assert unguarded.lease._slots
+    raw = unguarded.lease._slots[:]
     assert {UUID(bytes=raw[i : i + 16]) for i in range(0, 16 * 8, 16)} == set(ids)
 
 

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import UUID
 
 import dramatiq
 import pytest
+from dramatiq import pipeline
 from dramatiq.middleware import CurrentMessage, TimeLimitExceeded
 from pymongo.database import Database
 
 from app.stack import Servers
 from broker import MongoBroker, complete_current, current_delivery, transaction
+from broker.transaction import DURABLE
 from tests.app.waiting import eventually
 from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
@@ -72,7 +75,8 @@ def test_delayed_message_runs_and_none_is_kept_in_memory(
     assert runs == [("soon",)]
     assert queue.states() == {"DELAYED": 500, "DONE": 1}
     assert [consumer.delay_queue.qsize() for consumer in worker.consumers.values()] == [0]
-    assert worker.work_queue.qsize() == len(broker.shelves["default"].claimed) == 0
+    eventually(lambda: broker.shelves["default"].held() == [])
+    assert worker.work_queue.qsize() == 0
 
 
 def test_one_thread_runs_equal_priority_first_in_first_out(
@@ -162,9 +166,7 @@ def test_too_old_message_is_a_dead_letter_and_does_not_run(
     assert current_delivery() is None
 
 
-def test_run_beyond_its_time_limit_is_interrupted(
-    broker: MongoBroker, start_worker: StartWorker, queue: Queue
-) -> None:
+def test_run_beyond_its_time_limit_is_interrupted(broker: MongoBroker, start_worker: StartWorker, queue: Queue) -> None:
     broker.emit_after("process_boot")
     interrupted = threading.Event()
 
@@ -188,18 +190,19 @@ def test_pipeline_hands_results_on(broker: MongoBroker, start_worker: StartWorke
     note = runs.actor(broker)
 
     @dramatiq.actor(broker=broker)
-    def add(left: int, right: int) -> int:
+    def add(left: int, right: int = 0) -> int:
         return left + right
 
     start_worker(broker)
-    (add.message(1, 2) | add.message(10) | note.message("$sum")).run()
+    pipeline([add.message(1, 2), add.message(10), note.message("$sum")], broker=broker).run()
     eventually(lambda: runs == [("$sum", 13)])
 
 
 def test_pipeline_waits_for_a_retry(broker: MongoBroker, start_worker: StartWorker, runs: Runs) -> None:
     note, fail = runs.actor(broker), runs.failing(broker, ValueError())
     start_worker(broker)
-    (fail.message("first") | note.message_with_options(args=("then",), pipe_ignore=True)).run()
+    then = note.message_with_options(args=("then",), pipe_ignore=True)
+    pipeline([fail.message("first"), then], broker=broker).run()
     eventually(lambda: runs == [("first",), ("first",), ("then",)])
 
 
@@ -335,31 +338,27 @@ def test_stopped_worker_finishes_what_runs_and_gives_back_the_rest(
     assert queue.collection.count_documents({"crashes": 0}) == 5
 
 
-@pytest.mark.parametrize("how", [{"closeConnection": True}, {"errorCode": 11601}], ids=["lost connection", "refusal"])
+@pytest.fixture(params=[{"closeConnection": True}, {"errorCode": 11601}], ids=["lost connection", "refusal"])
+def strike(request: pytest.FixtureRequest, failing: FailCommand) -> FailCommand:
+    """`with strike("insert")`: the next such commands of the faulty broker fail."""
+    return lambda command: failing(command, times=3, **request.param)
+
+
 @pytest.mark.parametrize("command", ["find", "update", "insert"])
 def test_no_message_is_lost_while_commands_fail(
-    make_broker: MakeBroker,
-    start_worker: StartWorker,
-    failing: FailCommand,
-    queue: Queue,
-    runs: Runs,
-    command: str,
-    how: dict[str, Any],
+    broker: MongoBroker, make_broker: MakeBroker, start_worker: StartWorker, strike: FailCommand, command: str
 ) -> None:
-    faulty, sound = make_broker(client=FAULTY), make_broker()
+    runs, faulty, queue = Runs(), make_broker(client=FAULTY), Queue(broker.database["default"])
     note, fail = runs.actor(faulty), runs.failing(faulty, ValueError("again"))
-    sound.declare_queue("default")
-    for number in range(10):
-        sound.enqueue(note.message(number))
-    sound.enqueue(fail.message("fails"))
+    broker.enqueue(fail.message("fails"))
     start_worker(faulty, threads=2)
-    for _ in range(3):
+    for _ in range(2):
         before = len(runs)
-        with failing(command, times=3, **how):
+        with strike(command):
             for number in range(5):
-                sound.enqueue(note.message(number))
+                broker.enqueue(note.message(number))
             eventually(lambda before=before: len(runs) > before)  # type: ignore[misc]
-    eventually(lambda: queue.states() == {"DONE": 26})
+    eventually(lambda: queue.states() == {"DONE": 11})
 
 
 @pytest.fixture
@@ -392,10 +391,11 @@ def test_message_that_ran_through_an_outage_is_settled_after_it(
     sent = work.send()
     start_worker(broker)
     assert started.wait(20)
+    # A claim is journaled a little later by itself; what is not yet journaled a kill undoes.
+    queue.collection.database.with_options(write_concern=DURABLE).marks.insert_one({})
     outage()
     gate.set()
-    delivery = eventually(lambda: broker.shelves["default"])
-    assert delivery._held == 1
+    assert eventually(broker.shelves["default"].held) == [UUID(sent.message_id)]
     outage()
     finished(queue, sent)
     assert len(tries) == (1 if ends == "well" else 2)

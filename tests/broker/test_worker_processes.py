@@ -23,7 +23,7 @@ class Runs:
 
     def of(self, name: str, event: str = "run") -> list[int]:
         """The process ids of a message's runs."""
-        return [run["pid"] for run in self._database.runs.find({"name": name, "event": event}).sort("_id")]
+        return [run["pid"] for run in self._database.runs.find({"name": name, "event": event}).sort("at")]
 
     def counts(self) -> Counter[str]:
         return Counter(run["name"] for run in self._database.runs.find({"event": "run"}))
@@ -58,8 +58,8 @@ def test_messages_of_a_killed_worker_run_on_another(
     sent = [broker.enqueue(message("hold" if name == "held" else "note", name)) for name in names]
     eventually(lambda: runs.of("held") and queue.states() == {"CONSUMED": 4})
     rescuer = start_process()
-    runs.open_gate("held")
     victim.signal_workers(SIGKILL)
+    runs.open_gate("held")
     eventually(lambda: queue.states() == {"DONE": 4})
     assert runs.of("held", "end")[-1] in rescuer.workers
     assert [queue.document(found)["crashes"] for found in sent[1:]] == [0, 0, 0]
@@ -83,7 +83,7 @@ def test_messages_of_a_worker_killed_with_its_guardian_run_on_another(
 def test_live_worker_in_native_code_keeps_its_message(
     broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs
 ) -> None:
-    lease_s = 2.0
+    lease_s = 1.5
     start_process(lease_s=lease_s)
     sent = broker.enqueue(message("hog", "long", 2.5 * lease_s))
     eventually(lambda: runs.of("long"))
@@ -130,9 +130,7 @@ def test_message_that_kills_its_workers_is_a_dead_letter_and_its_neighbours_run(
     assert [queue.document(found)["crashes"] for found in neighbours] == [0, 0, 0, 0]
 
 
-def test_retry_outlives_its_worker(
-    broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs
-) -> None:
+def test_retry_outlives_its_worker(broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs) -> None:
     first = start_process()
     sent = broker.enqueue(message("try_later", "retried", 60_000))
     eventually(lambda: queue.state(sent) == "DELAYED")
