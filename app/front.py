@@ -83,14 +83,14 @@ class ObjectFront:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope)
         if refusal:
-            await _send_problem(send, refusal, max_bytes=self.max_bytes)
+            await _send_problem(scope, send, refusal, max_bytes=self.max_bytes)
             return
         try:
             response = await self._transport.handle_async_request(self._forwarded(scope, receive))
         except _ClientGone:
             return
         except httpx.TransportError:
-            await _send_problem(send, "STORE_UNAVAILABLE")
+            await _send_problem(scope, send, "STORE_UNAVAILABLE")
             return
         try:
             await _relay(scope["method"], response, receive, send)
@@ -185,9 +185,17 @@ def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, value in lowered if name not in _HOP_BY_HOP]
 
 
-async def _send_problem(send: Send, symbol: str, **params: int) -> None:
+async def _send_problem(scope: Scope, send: Send, symbol: str, **params: int) -> None:
     kind = REGISTRY[symbol]
-    problem = {"type": "about:blank", "status": kind.status, **describe(symbol, dict(params), "en")}
+    words = describe(symbol, dict(params), "en")
+    request_id = scope.get("state", {}).get("request_id", "")
+    problem = {
+        "type": "about:blank",
+        "title": words["message"],
+        "status": kind.status,
+        **words,
+        "requestId": request_id,
+    }
     body = msgspec.json.encode(problem)
     headers = [
         (b"content-type", b"application/problem+json"),

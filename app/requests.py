@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from litestar import Request
 from litestar.datastructures import MutableScopeHeaders
-from litestar.exceptions import SerializationException
+from litestar.exceptions import InternalServerException, SerializationException
 
 from app.front import ASGIApp, Message, Receive, Scope, Send
 from studio.errors import StudioError
@@ -58,6 +58,13 @@ class RequestLine:
 
 class JSONRequest(Request[Any, Any, Any]):
     """A request whose body is refused with a symbol of ours when it is not JSON."""
+
+    async def body(self) -> bytes:
+        try:
+            return await super().body()
+        except InternalServerException as error:
+            # The framework's word for a caller who left in the middle. It is no fault of ours, and half a body no JSON.
+            raise StudioError("INVALID_JSON") from error
 
     async def json(self) -> Any:
         try:

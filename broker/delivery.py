@@ -92,11 +92,16 @@ def complete_current() -> None:
 
 
 def reschedule_current(*, delay_ms: float, options: dict[str, Any] | None = None) -> None:
-    """Run the message again later, in the transaction around the caller, as no retry and at no attempt's cost.
+    """Run the message again later, as no retry and at no attempt's cost; `options` are merged into the message's.
 
-    `options` are merged into the message's. Raises LeaseLost like `complete_current`.
+    In the transaction around the caller if there is one, raising LeaseLost like `complete_current`. Otherwise by the
+    ack, which the worker repeats until the database takes it: so this works while the database is away.
     """
     delivery = current_delivery()
     if delivery:
         message = delivery._message.copy(options=options or {})  # noqa: SLF001 (MessageProxy has no other door)
-        delivery.settle(documents.rescheduled(message.asdict(), delay_ms=delay_ms))
+        repeat = documents.rescheduled(message.asdict(), delay_ms=delay_ms)
+        if current_session():
+            delivery.settle(repeat)
+        else:
+            delivery.outcome = repeat

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,6 +43,30 @@ def test_commits_at_the_same_time_give_one_asset(client: Client, http: httpx.Cli
     assert len({answer.json()["mediaAssetId"] for answer in answers}) == 1
     assert traces.keys() == [answers[0].json()["key"]]
     assert len(traces.documents("media_assets")) == 1
+
+
+@pytest.mark.parametrize("moment", ["head", "download"])
+def test_a_commit_that_is_overtaken_by_another_gives_its_asset(
+    client: Client,
+    http: httpx.Client,
+    traces: Traces,
+    product: Product,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    moment: str,
+) -> None:
+    body = put(client, picture())
+    look = getattr(product.studio.objects, moment)
+    overtaking: list[Json] = []
+
+    def overtaken(*arguments: object) -> object:
+        monkeypatch.undo()
+        overtaking.append(commit(http, body).json())
+        return look(*arguments)
+
+    monkeypatch.setattr(product.studio.objects, moment, overtaken)
+    assert commit(http, body).json()["mediaAssetId"] == overtaking[0]["mediaAssetId"]
+    assert traces.keys() == [overtaking[0]["key"]]
 
 
 def test_an_upload_of_somebody_else_is_not_found(client: Client, http: httpx.Client, web: str) -> None:
@@ -120,7 +143,7 @@ def huge(folder: Path) -> bytes:
 
 
 def noise(_folder: Path) -> bytes:
-    return random.Random(1).randbytes(5_000)
+    return b"\x07scribble" * 500
 
 
 def cut(_folder: Path) -> bytes:
@@ -163,6 +186,7 @@ def test_what_is_not_what_it_says_is_refused_and_nothing_is_kept(
     http: httpx.Client,
     traces: Traces,
     tmp_path: Path,
+    *,
     kind: str,
     mime: str,
     make: Callable[[Path], bytes],

@@ -61,7 +61,7 @@ def test_health_needs_no_client(anonymous: httpx.Client) -> None:
     ["", "short", "x" * 65, "with a space in it", "dots.are.not.taken", "画伴画伴画伴画伴画伴", "a" * 12 + "\t\tb"],
 )
 def test_a_malformed_client_id_is_refused(anonymous: httpx.Client, client_id: str) -> None:
-    problem_of(anonymous.get("/gallery", headers={"X-Client-Id": client_id.encode()}), "CLIENT_ID_INVALID")
+    problem_of(anonymous.get("/gallery", headers={b"X-Client-Id": client_id.encode()}), "CLIENT_ID_INVALID")
 
 
 def test_two_client_ids_in_one_call_are_refused(anonymous: httpx.Client) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,11 @@ def job(client: Client, http: httpx.Client, drawing: Path, product: Product) -> 
     return Moved(product, ordered["jobId"])
 
 
-def watch(http: httpx.Client, job: Moved, *, after: int | None = None, **headers: str) -> Iterator[Json]:
+def watch(
+    http: httpx.Client, job: Moved, *, after: int | None = None, language: str = "en"
+) -> Generator[Json, None, None]:
     """The events of a stream; each has its `id`."""
+    headers = {"Accept-Language": language}
     if after is not None:
         headers["Last-Event-ID"] = str(after)
     with http.stream("GET", f"/generation/jobs/{job.id}/events", headers=headers) as answer:
@@ -131,7 +134,7 @@ def test_an_error_is_told_in_the_watchers_language(http: httpx.Client, job: Move
     job.start()
     job.fail()
     *_, english = watch(http, job)
-    *_, chinese = watch(http, job, **{"Accept-Language": "zh-CN"})
+    *_, chinese = watch(http, job, language="zh-CN")
     assert english["error"]["code"] == chinese["error"]["code"] == "AUDIO_TOO_LONG"
     assert "lasts 300 s" in english["error"]["message"]
     assert "300 秒" in chinese["error"]["message"]
@@ -165,7 +168,7 @@ def test_an_id_from_the_future_waits_for_what_is_to_come_and_is_no_error(http: h
 
 @pytest.mark.parametrize("last", ["-1", "abc", "1.5", "9" * 30, "٣", ""])
 def test_an_event_id_that_is_no_number_is_refused(http: httpx.Client, job: Moved, last: str) -> None:
-    answer = http.get(f"/generation/jobs/{job.id}/events", headers={"Last-Event-ID": last.encode()})
+    answer = http.get(f"/generation/jobs/{job.id}/events", headers={b"Last-Event-ID": last.encode()})
     problem_of(answer, "INVALID_INPUT")
 
 

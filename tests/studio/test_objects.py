@@ -1,0 +1,129 @@
+"""How the bucket's answers become ours. Real uploads are tested against a real server; here a double is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+from moto.core import set_initial_no_auth_action_count
+
+from studio.objects import ObjectStore, StoreUnavailable
+from studio.settings import Settings
+
+
+def store_in(region: str = "us-east-1", *, bucket: str = "drawings") -> ObjectStore:
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]  # pydantic's own
+        s3_endpoint=f"https://s3.{region}.amazonaws.com",
+        s3_region=region,
+        s3_bucket=bucket,
+        s3_access_key_id="somebody",
+        s3_secret_access_key="secret",  # type: ignore[arg-type]  # pydantic wraps it
+    )
+    return ObjectStore(settings)
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def store(aws: None) -> ObjectStore:
+    """A store with its bucket."""
+    made = store_in()
+    made.ensure_bucket()
+    return made
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "drawing.png"
+    path.write_bytes(b"not really a drawing")
+    return path
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_a_bucket_that_is_missing_is_made_where_it_belongs(region: str) -> None:
+    store = store_in(region)
+    store.ensure_bucket()
+    store.ensure_bucket()
+    store.ping()
+
+
+@pytest.mark.usefixtures("aws")
+def test_a_bucket_that_another_process_makes_first_is_no_error() -> None:
+    store = store_in("eu-central-1")
+    store.ensure_bucket()
+    store._create_bucket()
+
+
+def test_a_new_bucket_is_private(store: ObjectStore) -> None:
+    grants = boto3.client("s3", region_name="us-east-1").get_bucket_acl(Bucket=store.bucket)["Grants"]
+    assert [grant["Grantee"]["Type"] for grant in grants] == ["CanonicalUser"], "its owner, and no group"
+
+
+def test_what_is_stored_comes_back(store: ObjectStore, file: Path, tmp_path: Path) -> None:
+    head = store.upload(file, "a/drawing.png", mime="image/png")
+    assert (head.size, head.mime) == (20, "image/png")
+    assert store.head("a/drawing.png") == head
+    with store.local_copy("a/drawing.png") as copy:
+        assert copy.read_bytes() == file.read_bytes()
+    assert not copy.exists()
+
+
+def test_an_object_that_is_not_there_is_none_or_a_missing_file(store: ObjectStore, tmp_path: Path) -> None:
+    assert store.head("nothing") is None
+    with pytest.raises(FileNotFoundError):
+        store.download("nothing", tmp_path / "nothing")
+    store.delete("nothing")
+
+
+@pytest.mark.usefixtures("aws")
+def test_without_its_bucket_a_store_does_not_work(file: Path) -> None:
+    store = store_in(bucket="missing")
+    with pytest.raises(StoreUnavailable, match="the bucket is missing"):
+        store.ping()
+    with pytest.raises(StoreUnavailable):
+        store.upload(file, "a/drawing.png", mime="image/png")
+
+
+@set_initial_no_auth_action_count(0)
+def test_keys_that_are_not_taken_are_the_deployments_trouble_and_not_the_callers(
+    store: ObjectStore, file: Path, tmp_path: Path
+) -> None:
+    calls: list[Callable[[], object]] = [
+        store.ping,
+        store.ensure_bucket,
+        lambda: store.head("a"),
+        lambda: store.delete("a"),
+        lambda: store.download("a", tmp_path / "a"),
+        lambda: store.upload(file, "a", mime="image/png"),
+    ]
+    for call in calls:
+        with pytest.raises(StoreUnavailable):
+            call()
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_a_store_that_is_busy_or_broken_is_unavailable(status: int) -> None:
+    store = store_in()
+    with Stubber(store._client) as answers:
+        answers.add_client_error("head_object", "SlowDown", http_status_code=status)
+        with pytest.raises(StoreUnavailable, match=str(status)):
+            store.head("a")
+
+
+def test_a_store_that_does_not_answer_is_unavailable(file: Path, tmp_path: Path) -> None:
+    settings = store_in()._settings.model_copy(update={"s3_endpoint": "http://127.0.0.1:9"})
+    store = ObjectStore(settings)
+    with pytest.raises(StoreUnavailable):
+        store.head("a")
+    with pytest.raises(StoreUnavailable):
+        store.upload(file, "a", mime="image/png")
