@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from actors.steps import Done, Outcome, step
 from actors.wiring import studio
-from studio.films import artwork_of, language_of
+from studio.films import artwork_of
 from studio.jobs import Job
+from studio.language import language_of
 from studio.pipelines import REFINE_TEXT
 from studio.stopwatch import outside
 

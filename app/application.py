@@ -23,8 +23,14 @@ from studio.studio import Studio
 
 
 def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
-    """The ASGI application of one web process. At its start it brings database and bucket up to date."""
+    """The ASGI application of one web process. At its start it brings database and bucket up to date.
+
+    Raises ValueError when the settings have no key for owner ids: with a key that everybody knows, whoever sees an
+    owner id could try client ids until one fits.
+    """
     settings = studio.settings
+    if not settings.owner_key.get_secret_value():
+        raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
 
     @asynccontextmanager

@@ -13,7 +13,8 @@ from litestar.exceptions import HTTPException, ValidationException
 from pymongo.errors import PyMongoError
 
 from broker.errors import is_passing
-from studio.errors import REGISTRY, Language, StudioError, describe
+from studio.errors import REGISTRY, StudioError, describe
+from studio.language import Language
 from studio.objects import StoreUnavailable
 
 log = structlog.get_logger("app")

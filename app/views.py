@@ -10,9 +10,10 @@ import msgspec
 from studio import pipelines
 from studio.analyses import Analysis
 from studio.artworks import Artwork
-from studio.errors import Language, describe
+from studio.errors import describe
 from studio.events import Event
 from studio.jobs import FINAL, Job, JobStatus
+from studio.language import Language
 from studio.media_assets import MediaAsset
 from studio.studio import Studio
 

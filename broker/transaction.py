@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
@@ -84,7 +84,10 @@ def run_in_transaction(client: MongoClient[Any], work: Callable[[ClientSession],
             with transaction(client) as session:
                 return work(session)
         except PyMongoError as error:
-            if not error.has_error_label("TransientTransactionError") or time.monotonic() > give_up_at:
+            # Where no primary was found, the driver has waited for one already.
+            is_away = isinstance(error, ServerSelectionTimeoutError)
+            is_transient = error.has_error_label("TransientTransactionError")
+            if is_away or not is_transient or time.monotonic() > give_up_at:
                 raise
         time.sleep(random.uniform(0, wait_s))  # noqa: S311 (spreads rivals apart, guards no secret)
         wait_s = min(2 * wait_s, 0.1)

@@ -7,18 +7,8 @@ so a wording mended today also mends yesterday's failures.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Language = Literal["zh", "en"]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    zh: str
-    en: str
-
-    def in_(self, language: Language) -> str:
-        return self.zh if language == "zh" else self.en
+from studio.language import Language, Text
 
 
 @dataclass(frozen=True, slots=True)

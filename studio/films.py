@@ -7,17 +7,13 @@ from typing import Any
 from pymongo.client_session import ClientSession
 
 from studio.artworks import Artwork, ArtworkStatus
-from studio.errors import Language, StudioError
+from studio.errors import StudioError
 from studio.jobs import Failure, Job, JobStatus
+from studio.language import language_of
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
 from studio.providers import AnimationRequest
 from studio.studio import Studio
-
-
-def language_of(*texts: str | None) -> Language:
-    """Chinese as soon as one Han character is written, English otherwise."""
-    return "zh" if any("\u4e00" <= character <= "\u9fff" for text in texts for character in text or "") else "en"
 
 
 def new_artwork(
@@ -148,7 +144,7 @@ def animation_request(studio: Studio, job: Job) -> AnimationRequest:
         voice_key=recording.key if recording and not recording.silent else None,
         title=artwork.title,
         prompt=words.prompt if words else artwork.title,
-        language=words.language if words else language_of(artwork.title, artwork.story),
+        language=words.language if words else language_of(artwork.story, artwork.title),
     )
 
 

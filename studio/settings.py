@@ -44,8 +44,9 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, validation_alias=AliasChoices("PORT", "SERVER_PORT"))
     auth_mode: AuthMode = AuthMode.CLIENT
-    owner_key: SecretStr = SecretStr("huaban-development-key")
-    """Keys the hash that turns a client id into an owner id. Changing it orphans everything stored."""
+    owner_key: SecretStr = SecretStr("")
+    """Keys the hash that turns a client id into an owner id; the web process does not start without one. Changing it
+    orphans everything stored."""
     log_level: str = "INFO"
 
     worker_processes: int = Field(default=1, ge=1)

@@ -13,7 +13,8 @@ from string import Formatter
 import pytest
 
 from app.errors import _BY_STATUS
-from studio.errors import REGISTRY, Language
+from studio.errors import REGISTRY
+from studio.language import Language
 from studio.pipelines import NEEDS_NEW_CLIP
 
 ROOT = Path(__file__).parents[1]

@@ -21,7 +21,7 @@ from app.cli.lines import complain, console, errors, part_line
 from app.cli.pictures import draw_analysis, draw_frames
 from app.client import Client, Json, Refused
 from app.stack import Stack, StackError
-from studio.errors import Language, Text
+from studio.language import Language, Text
 
 STEP_NAMES = {
     "transcribe": Text("听故事", "Hear the story"),

@@ -20,9 +20,10 @@ from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_event, view_job
 from broker import run_in_transaction
 from studio import films
-from studio.errors import Language, StudioError
+from studio.errors import StudioError
 from studio.events import Event
 from studio.jobs import FINAL, Job, LiveJobExists
+from studio.language import Language
 from studio.pipelines import JobKind
 from studio.studio import Studio
 

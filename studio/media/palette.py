@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from studio.errors import Language
+from studio.language import Language
 from studio.media import paper
 from studio.media.paper import Pixels
 from studio.media.shapes import Mask, shrink

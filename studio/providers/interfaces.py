@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from studio.errors import Language
+from studio.language import Language
 
 Progress = Callable[[float], None]
 """Told the fraction done, from 0 to 1, as often as the provider likes."""
@@ -67,7 +67,7 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class AnimationRequest(msgspec.Struct, frozen=True):
-    """All that an animator needs. Objects are keys in our bucket, so that the request can be stored and looked at again."""
+    """All that an animator needs. Objects are keys in our bucket, so that the request can be stored."""
 
     drawing_key: str
     voice_key: str | None

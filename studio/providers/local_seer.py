@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from studio.errors import Language
+from studio.language import Language
 from studio.media import images, palette, paper, places
 from studio.media.palette import NAMES, Colour
 from studio.media.paper import Sheet

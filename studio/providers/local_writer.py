@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from studio.errors import Language
+from studio.language import Language, language_of
 from studio.objects import ObjectStore
 from studio.providers.interfaces import Words
 from studio.settings import Settings
 
 METHOD = "rules"
 
-_CJK = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[^\W\d_]")
 
 # Only sounds that mean nothing. 那个 and 就是 are fillers at the start of a phrase, and words elsewhere.
@@ -77,16 +76,9 @@ class LocalWriter:
     def refine(self, story: str | None, *, title: str, language: Language) -> Words:
         """Tidy the story; its own script decides the language, and `language` where it has none."""
         told = _plain(story or "")
-        spoken = language_of(told or _plain(title), default=language)
+        spoken = language_of(told, _plain(title), default=language)
         narration = tidy(told, spoken)
         return Words(narration=narration, prompt=_prompt(narration, title, spoken), language=spoken, method=METHOD)
-
-
-def language_of(text: str, *, default: Language) -> Language:
-    """Chinese when there are Chinese characters, English when there are other letters."""
-    if _CJK.search(text):
-        return "zh"
-    return "en" if _LETTER.search(text) else default
 
 
 def tidy(story: str, language: Language) -> str:

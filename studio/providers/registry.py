@@ -41,16 +41,16 @@ class Providers:
 
     @cached_property
     def animator(self) -> Animator:
-        return cast(Animator, _make("animator", self._settings.video_provider, self._settings, self._objects))
+        return cast("Animator", _make("animator", self._settings.video_provider, self._settings, self._objects))
 
     @cached_property
     def writer(self) -> Writer:
-        return cast(Writer, _make("writer", self._settings.llm_provider, self._settings, self._objects))
+        return cast("Writer", _make("writer", self._settings.llm_provider, self._settings, self._objects))
 
     @cached_property
     def seer(self) -> Seer:
-        return cast(Seer, _make("seer", self._settings.llm_provider, self._settings, self._objects))
+        return cast("Seer", _make("seer", self._settings.llm_provider, self._settings, self._objects))
 
     @cached_property
     def transcriber(self) -> Transcriber:
-        return cast(Transcriber, _make("transcriber", self._settings.asr_provider, self._settings, self._objects))
+        return cast("Transcriber", _make("transcriber", self._settings.asr_provider, self._settings, self._objects))

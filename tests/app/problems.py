@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 
 from app.client import Json
-from studio.errors import REGISTRY, Language
+from studio.errors import REGISTRY
+from studio.language import Language
 
 
 def problem_of(answer: httpx.Response, symbol: str, language: Language = "en") -> Json:

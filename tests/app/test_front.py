@@ -253,6 +253,9 @@ def test_client_that_leaves_in_the_middle_of_a_film_ends_the_read(
 def test_addresses_are_never_logged(store: ObjectStore, key: str, caplog: pytest.LogCaptureFixture) -> None:
     url = urlsplit(store.presign_put(key, mime="image/png", size=6))
     caplog.set_level(logging.DEBUG)
+    # The product quiets these; here they are to say what they can.
+    for name in ("httpcore", "httpx", "botocore", "urllib3"):
+        caplog.set_level(logging.DEBUG, logger=name)
     # Not httpx, which logs what it asks for: here as the test's client, and in the front if that used it.
     client = HTTPConnection(url.netloc)
     client.request("PUT", f"{url.path}?{url.query}", body=b"secret", headers=PNG)

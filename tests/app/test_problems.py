@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from studio.errors import Language
+from studio.language import Language
 from studio.studio import Studio
 from tests.app.problems import problem_of
 from tests.app.waiting import eventually

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import Language
+from studio.language import Language
 from studio.providers.local_writer import LocalWriter, tidy
 from studio.settings import Settings
 from tests.studio.made import FolderStore

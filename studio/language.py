@@ -1,0 +1,29 @@
+"""The two languages of the product. Whatever people read exists in both."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Language = Literal["zh", "en"]
+
+_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_LETTER = re.compile(r"[^\W\d_]")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    zh: str
+    en: str
+
+    def in_(self, language: Language) -> str:
+        return self.zh if language == "zh" else self.en
+
+
+def language_of(*texts: str | None, default: Language = "en") -> Language:
+    """The language of the first text that has letters: Chinese where there is a Han character, English otherwise."""
+    for text in texts:
+        if text and _LETTER.search(text):
+            return "zh" if _HAN.search(text) else "en"
+    return default
