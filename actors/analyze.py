@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from actors.steps import Done, Outcome, step
 from actors.wiring import studio
 from studio.films import artwork_of, drawing_of
@@ -12,16 +14,17 @@ from studio.stopwatch import outside
 
 @step(ANALYZE)
 def analyze(job: Job) -> Outcome:
-    """Store a reading of the drawing, unless this very drawing has been read."""
+    """Store a reading of the drawing, unless this drawing was read with this story already."""
     artwork = artwork_of(studio, job)
     drawing = drawing_of(studio, artwork)
     known = studio.analyses.get(artwork.owner, artwork.id)
-    if known and known.cover_asset_id == drawing.id:
+    made_of = sha256(f"{drawing.id} {artwork.story}".encode()).hexdigest()
+    if known and known.made_of == made_of:
         return Done()
     with studio.objects.local_copy(drawing.key) as path, outside():
         reading = studio.providers.seer.read(path, story=artwork.story)
     return Done(
         lambda session: studio.analyses.put(
-            artwork.owner, artwork.id, cover_asset_id=drawing.id, reading=reading, session=session
+            artwork.owner, artwork.id, made_of=made_of, reading=reading, session=session
         )
     )

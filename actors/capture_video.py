@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from actors.steps import Done, JobMovedOn, Outcome, step
+from actors.steps import Done, Outcome, step
 from actors.wiring import studio
+from studio.errors import StudioError
 from studio.films import hang
 from studio.jobs import Job
 from studio.keys import object_key
@@ -25,14 +26,15 @@ def capture_video(job: Job) -> Outcome:
     """
     submission = job.submission
     if submission is None or submission.clip is None:
-        raise JobMovedOn
+        raise StudioError("INTERNAL")
+    animator, clip = studio.providers.animator_named(submission.provider), Clip(submission.clip)
     asset_id = f"{job.id}-film"
     key = object_key(job.owner, job.artwork_id, "video", job.version, f"{asset_id}.mp4")
     poster_key = object_key(job.owner, job.artwork_id, "thumb", job.version, f"{asset_id}.jpg")
     with TemporaryDirectory(prefix="huaban-") as folder:
         film, still = Path(folder) / "film.mp4", Path(folder) / "still.jpg"
         with outside():
-            studio.providers.animator.fetch(Clip(submission.clip), film)
+            animator.fetch(clip, film)
             facts = clips.inspect(film)
             clips.poster(film, still)
         studio.objects.upload(still, poster_key, mime="image/jpeg")
@@ -52,4 +54,7 @@ def capture_video(job: Job) -> Outcome:
         "seconds": facts.seconds,
         "poster_key": poster_key,
     }
-    return Done(lambda session: hang(studio, job, asset, session=session))
+    return Done(
+        lambda session: hang(studio, job, asset, session=session),
+        afterwards=lambda: animator.forget(clip),
+    )

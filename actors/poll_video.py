@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from actors.steps import Done, JobMovedOn, LookAgain, Outcome, reporter, seconds_since, step
+from actors.steps import Done, LookAgain, Outcome, reporter, seconds_since, step
 from actors.wiring import studio
-from studio.errors import StudioError
-from studio.jobs import Job
+from studio.errors import NotNow, StudioError
+from studio.jobs import Job, Submission
 from studio.pipelines import POLL_VIDEO
-from studio.providers import Pending
+from studio.providers import Animator, Pending
 from studio.stopwatch import outside
 
 
@@ -17,14 +17,25 @@ def poll_video(job: Job) -> Outcome:
     """Look once. Store where the clip is, or look again when the provider suggests it."""
     submission = job.submission
     if submission is None or submission.provider_id is None:
-        raise JobMovedOn
+        raise StudioError("INTERNAL")
     if submission.clip:
         return Done()
-    with outside():
-        found = studio.providers.animator.look(submission.provider_id, submission.request, progress=reporter(job))
+    animator = studio.providers.animator_named(submission.provider)
+    try:
+        with outside():
+            found = animator.look(submission.provider_id, submission.request, progress=reporter(job))
+    except NotNow:
+        _check_limit(job, submission, animator)
+        raise
     if isinstance(found, Pending):
-        if seconds_since(job, submission.at) > studio.settings.poll_limit_s:
-            raise StudioError("PROVIDER_TIMEOUT")
+        _check_limit(job, submission, animator)
         again_s = found.look_again_s if found.look_again_s is not None else studio.settings.poll_every_s
         return LookAgain(after_s=again_s, progress=found.progress)
     return Done(lambda session: studio.jobs.set_clip(job, submission, found.location, session=session))
+
+
+def _check_limit(job: Job, submission: Submission, animator: Animator) -> None:
+    """A clip has its time from the day it was asked for, and once more from each retry: it may only have been late."""
+    asked_at = max(submission.at, job.tried_at or submission.at)
+    if animator.limit_s is not None and seconds_since(job, asked_at) > animator.limit_s:
+        raise StudioError("PROVIDER_TIMEOUT")

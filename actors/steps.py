@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,18 +26,18 @@ from actors.wiring import broker, studio
 from broker import complete_current, current_delivery, reschedule_current, run_in_transaction
 from broker.errors import LeaseLost, is_passing
 from studio import stopwatch
-from studio.artworks import ArtworkStatus
 from studio.errors import NotNow, OutcomeUnknown, StudioError
-from studio.films import stop_job
+from studio.films import start_job, stop_job
 from studio.jobs import LIVE, Failure, Job, JobStatus
-from studio.pipelines import JobKind, Step
+from studio.pipelines import Step
 
 log = structlog.get_logger("actors")
 
 MAX_RETRIES = 3
 MIN_BACKOFF_MS = 1_000
 MAX_BACKOFF_MS = 30_000
-TIME_LIMIT_MS = 15 * 60 * 1000
+# A backstop: what a step waits for has shorter limits of its own, FFmpeg's for the longest story being an hour.
+TIME_LIMIT_MS = 75 * 60 * 1000
 REPORT_EVERY_S = 0.5
 
 _MESSAGES = uuid5(NAMESPACE_DNS, "messages.huaban")
@@ -46,9 +47,13 @@ Save = Callable[[ClientSession], object]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step is finished. `save` stores its output inside the settling transaction."""
+    """The step is finished. `save` stores its output inside the settling transaction.
+
+    `afterwards` tidies up once that is committed. It may fail, and is not made up for.
+    """
 
     save: Save | None = None
+    afterwards: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,15 @@ class LookAgain:
     progress: float | None = None
 
 
-Outcome = Done | LookAgain
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The job ends here, with words that people can read."""
+
+    failure: Failure
+    status: JobStatus = JobStatus.FAILED
+
+
+Outcome = Done | LookAgain | Stopped
 
 
 class JobMovedOn(Exception):
@@ -110,15 +123,14 @@ def send_step(job: Job) -> None:
 
 
 def begin(job_id: str, name: str) -> Job | None:
-    """The job, if this step is what it waits for; a message that comes late finds nothing to do."""
+    """The job, if this very message is what it waits for; one that is late, or of an older try, finds none."""
     job = studio.jobs.load(job_id)
-    if job is None or job.step != name or job.status not in LIVE:
+    if job is None or job.step != name or job.status not in LIVE or not _is_expected(job):
         return None
-    if job.status is JobStatus.QUEUED:
-        queued = job
-        run_in_transaction(studio.client, lambda session: _start(queued, session))
-        return studio.jobs.load(job_id)
-    return job
+    if job.status is JobStatus.RUNNING:
+        return job
+    queued = job
+    return run_in_transaction(studio.client, lambda session: start_job(studio, queued, session))
 
 
 def perform(work: Callable[[Job], Outcome], job: Job) -> None:
@@ -126,43 +138,48 @@ def perform(work: Callable[[Job], Outcome], job: Job) -> None:
     stopwatch.reset()
     began = time.monotonic()
     try:
-        outcome = work(job)
+        outcome = outcome_of(work, job)
         settle(job, outcome)
-    except StudioError as error:
-        fail(job, Failure(error.symbol, error.params))
-    except OutcomeUnknown:
-        fail(job, Failure("OUTCOME_UNKNOWN"), status=JobStatus.NEEDS_ATTENTION)
     except (JobMovedOn, LeaseLost) as late:
         log.info("step_outrun", reason=type(late).__name__)
-    except (Exception, Interrupt) as error:
-        if _is_passing(error) or not _is_last_attempt():
-            raise
-        log.exception("step_failed")
-        fail(job, Failure("INTERNAL"))
     else:
         log.info("step_settled", outcome=type(outcome).__name__, ms=round(1000 * (time.monotonic() - began)))
 
 
+def outcome_of(work: Callable[[Job], Outcome], job: Job) -> Outcome:
+    """What a step's work comes to, its errors included. Raises NotNow, and anything unexpected that may yet succeed."""
+    try:
+        return work(job)
+    except StudioError as error:
+        return Stopped(Failure(error.symbol, error.params))
+    except OutcomeUnknown:
+        return Stopped(Failure("OUTCOME_UNKNOWN"), JobStatus.NEEDS_ATTENTION)
+    except (NotNow, JobMovedOn, LeaseLost):
+        raise
+    except (Exception, Interrupt) as error:
+        if isinstance(error, PyMongoError) and is_passing(error):
+            raise
+        if not _is_last_attempt():
+            raise
+        log.exception("step_failed")
+        return Stopped(Failure("INTERNAL"))
+
+
 def settle(job: Job, outcome: Outcome) -> None:
-    """Store a step's outcome and what follows from it, all in one transaction."""
+    """Store a step's outcome and what follows from it, all in one transaction. Raises JobMovedOn, LeaseLost."""
     match outcome:
-        case Done(save):
+        case Done(save, afterwards):
             run_in_transaction(studio.client, lambda session: _advance(job, save, session))
+            if afterwards:
+                with suppress(NotNow):
+                    afterwards()
         case LookAgain(after_s, progress):
             if progress is not None:
                 report(job, progress)
             reschedule_current(delay_ms=1000 * after_s)
-
-
-def fail(job: Job, failure: Failure, *, status: JobStatus = JobStatus.FAILED) -> None:
-    """Stop a job, with words that people can read, and finish the message of its step."""
-    log.warning("job_stopped", code=failure.symbol)
-
-    def stop(session: ClientSession) -> None:
-        stop_job(studio, job, failure, status=status, outside_ms=stopwatch.outside_ms(), session=session)
-        complete_current()
-
-    run_in_transaction(studio.client, stop)
+        case Stopped(failure, status):
+            log.warning("job_stopped", code=failure.symbol)
+            run_in_transaction(studio.client, lambda session: _stop(job, failure, status, session))
 
 
 def report(job: Job, fraction: float) -> None:
@@ -193,13 +210,6 @@ def seconds_since(job: Job, moment: datetime) -> float:
     return (job.read_at - moment).total_seconds() if job.read_at else 0.0
 
 
-def _start(job: Job, session: ClientSession) -> None:
-    # Started twice, by a redelivered message, it simply runs already.
-    studio.jobs.start(job, session=session)
-    if job.kind is JobKind.VIDEO:
-        studio.artworks.set_status_without_film(job.artwork_id, ArtworkStatus.GENERATING, session=session)
-
-
 def _advance(job: Job, save: Save | None, session: ClientSession) -> None:
     if save:
         save(session)
@@ -211,17 +221,25 @@ def _advance(job: Job, save: Save | None, session: ClientSession) -> None:
     complete_current()
 
 
+def _stop(job: Job, failure: Failure, status: JobStatus, session: ClientSession) -> None:
+    stop_job(studio, job, failure, status=status, outside_ms=stopwatch.outside_ms(), session=session)
+    complete_current()
+
+
 def _wait_for(what: str, retry_after_s: float | None) -> None:
     """Run the step again later without counting an attempt: what it waits for is not its own fault."""
     delivery = current_delivery()
     waits = delivery.options.get("waits", 0) if delivery else 0
-    delay_s = retry_after_s if retry_after_s is not None else min(2.0**waits, MAX_BACKOFF_MS / 1000)
-    log.info("step_waits", reason=what, delay_s=delay_s)
-    reschedule_current(delay_ms=1000 * delay_s, options={"waits": waits + 1})
+    if retry_after_s is None:
+        retry_after_s = min(2.0 ** min(waits, 10), MAX_BACKOFF_MS / 1000)
+        waits += 1
+    log.info("step_waits", reason=what, delay_s=retry_after_s)
+    reschedule_current(delay_ms=1000 * retry_after_s, options={"waits": waits})
 
 
-def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, NotNow) or (isinstance(error, PyMongoError) and is_passing(error))
+def _is_expected(job: Job) -> bool:
+    delivery = current_delivery()
+    return delivery is None or delivery.message_id == message_id(job)
 
 
 def _is_last_attempt() -> bool:

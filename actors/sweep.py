@@ -22,6 +22,7 @@ from broker import State, reschedule_current, run_in_transaction
 from studio.films import stop_job
 from studio.jobs import Failure, Job
 
+FINISHED = (State.DONE, State.REJECTED)
 EVERY_MS = 15_000
 QUIET_FOR_S = 30.0
 BATCH = 500
@@ -40,16 +41,28 @@ def sweep() -> None:
 
 
 def look_after(jobs: list[Job]) -> None:
-    """Fail the jobs whose message became a dead letter; send the message of those that have none."""
+    """See to those jobs whose message does not wait or run any more."""
     states = broker.states("default", [message_id(job) for job in jobs])
     for job in jobs:
-        match states.get(message_id(job)):
-            case State.REJECTED:
-                log.warning("job_given_up", job_id=job.id, step=job.step)
-                run_in_transaction(studio.client, partial(stop_job, studio, job, Failure("STEP_CRASHED")))
-            case None | State.DONE:
-                log.warning("message_missing", job_id=job.id, step=job.step)
-                send_step(job)
+        state = states.get(message_id(job))
+        if state in FINISHED or state is None:
+            try:
+                mend(job, state)
+            except Exception:
+                # One job that cannot be helped must not keep the others from it.
+                log.exception("not_mended", job_id=job.id)
+
+
+def mend(job: Job, state: State | None) -> None:
+    """Fail a job whose message became a dead letter; send the message of one that has none.
+
+    The job may have moved on since it was read. Then its guards hold, and a message of an earlier step does nothing.
+    """
+    log.warning("job_without_message", job_id=job.id, step=job.step, state=state)
+    if state is State.REJECTED:
+        run_in_transaction(studio.client, partial(stop_job, studio, job, Failure("STEP_CRASHED")))
+    else:
+        send_step(job)
 
 
 class SweepAtBoot(Middleware):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dramatiq
-from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, Retries, ShutdownNotifications, TimeLimit
+from dramatiq.middleware import Retries, TimeLimit
 
 from broker import MongoBroker
 from studio.logs import configure_logs
@@ -15,7 +15,7 @@ studio = Studio(settings())
 broker = MongoBroker(
     database=studio.database,
     collection_prefix="queue",
-    middleware=[AgeLimit(), TimeLimit(), ShutdownNotifications(), Callbacks(), Pipelines(), Retries()],
+    middleware=[TimeLimit(), Retries()],
     # A step may run for a minute; what waits behind it in one process could run at once in another.
     prefetch_per_thread=1,
 )

@@ -18,13 +18,17 @@ from studio.records import new_id
 log = structlog.get_logger("app")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# For answers that do not say it themselves. Most hold a child's words and addresses that open the child's pictures: no
+# browser on a shared machine may keep them.
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 
 
 class RequestLine:
     """Gives every request an id (the caller's own when it has one), returns it, and logs what was answered how fast.
 
     It goes around the whole application, because the framework's own middleware does not see what has no route. The
-    line names the route, not the path: a path holds ids.
+    line names the route, not the path: a path holds ids. For the same reason it is here that every answer gets the
+    headers that are everybody's.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -44,7 +48,10 @@ class RequestLine:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableScopeHeaders.from_message(message)["X-Request-Id"] = request_id  # type: ignore[arg-type]
+                headers = MutableScopeHeaders.from_message(message)  # type: ignore[arg-type]
+                headers["X-Request-Id"] = request_id
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

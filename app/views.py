@@ -210,7 +210,7 @@ def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> Artwor
     films = [version.video_asset_id for version in artwork.versions]
     wanted = {artwork.cover_asset_id, artwork.audio_asset_id, *films}
     assets = studio.media_assets.list_by_ids(artwork.owner, {asset_id for asset_id in wanted if asset_id})
-    job = studio.jobs.get_newest(artwork.id)
+    job = studio.jobs.get_newest(artwork.owner, artwork.id)
     analysis = studio.analyses.get(artwork.owner, artwork.id)
     return ArtworkView(
         **_summary(studio, artwork, assets),

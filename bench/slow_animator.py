@@ -15,6 +15,7 @@ FOLDER = "SLOW_ANIMATOR"
 
 class SlowAnimator:
     name = "slow"
+    limit_s = None
 
     def __init__(self, _settings: Settings, _objects: ObjectStore) -> None:
         self._folder = Path(os.environ[FOLDER])
@@ -30,6 +31,9 @@ class SlowAnimator:
 
     def fetch(self, clip: Clip, target: Path) -> None:
         shutil.copy(self._folder / clip.location, target)
+
+    def forget(self, clip: Clip) -> None:
+        pass
 
     def cancel(self, provider_id: str) -> None:
         pass

@@ -185,9 +185,14 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
                 time.sleep(interval / 1000)
 
     def age_of_oldest_ready_s(self) -> float:
-        """How long the longest waiting ready message has waited, in seconds, over all queues; 0.0 when none waits."""
+        """How long the longest waiting message has been due, in seconds, over all queues; 0.0 when none is."""
         with driver_errors():
             return max((age for queue in self.queues.values() for age in _ages_of_heads(queue)), default=0.0)
+
+    def has_busy_worker(self) -> bool:
+        """Whether some worker that lives holds a message. Where work waits and none does, nobody is working."""
+        with driver_errors():
+            return any(self.lease.is_any_alive(_holders(queue)) for queue in self.queues.values())
 
     def states(self, queue_name: str, message_ids: Iterable[str]) -> dict[str, State]:
         """The states of those of these messages that are stored. Raises ConnectionError."""
@@ -288,6 +293,14 @@ def _ages_of_heads(queue: Collection[Any]) -> Iterator[float]:
     ):
         yield documents.epoch_s(head["now"]) - head["seq"].time
         priority = head["priority"]
+    # Only a worker makes a delayed message ready, so without one it stays delayed.
+    if late := queue.find_one({"state": State.DELAYED}, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)]):
+        yield (late["now"] - late["due"]).total_seconds()
+
+
+def _holders(queue: Collection[Any]) -> list[str]:
+    """The workers that hold messages of a queue; "$gt" lets the index be used."""
+    return list(queue.distinct("lease.worker", {"state": State.CONSUMED, "lease.worker": {"$gt": ""}}))
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:

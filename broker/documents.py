@@ -159,12 +159,12 @@ def given_back() -> Document:
 
 
 def rescheduled(msg: Document, *, delay_ms: float | None) -> Outcome:
-    """The same message once more: after a delay, or at the end of the line."""
+    """The same message once more: after a delay, or at the end of the line. It has run without killing its worker."""
     if delay_ms:
-        fields = {"msg": {"$literal": msg}, "state": State.DELAYED, "due": after(delay_ms)}
+        fields = {"msg": {"$literal": msg}, "state": State.DELAYED, "due": after(delay_ms), "crashes": 0}
         return [{"$set": fields}, {"$unset": "lease"}]
     return {
-        "$set": {"msg": msg, "state": State.QUEUED},
+        "$set": {"msg": msg, "state": State.QUEUED, "crashes": 0},
         "$unset": {"lease": ""},
         "$currentDate": _SERVER_TIMESTAMP_NOW,
     }

@@ -73,6 +73,11 @@ class Lease:
                 upsert=True,
             )
 
+    def is_any_alive(self, worker_ids: list[str]) -> bool:
+        """Whether any of these workers still has its lease, on the server's clock."""
+        alive = {"_id": {"$in": worker_ids}, "$expr": {"$gte": ["$expires", "$$NOW"]}}
+        return bool(worker_ids) and self._workers.find_one(alive, {"_id": 1}) is not None
+
     def keep(self) -> None:
         """Start the guardian again, should something have killed it."""
         with self._lock:

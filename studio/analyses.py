@@ -15,8 +15,8 @@ class Analysis(Record, frozen=True, kw_only=True):
     """`id` is the artwork's."""
 
     owner: str
-    cover_asset_id: str
-    """The drawing that was read."""
+    made_of: str
+    """A digest of the drawing and the story that were read."""
     reading: Reading
 
 
@@ -28,13 +28,11 @@ class Analyses:
         document = self._collection.find_one({"_id": artwork_id, "owner": owner})
         return from_document(document, Analysis) if document else None
 
-    def put(
-        self, owner: str, artwork_id: str, *, cover_asset_id: str, reading: Reading, session: ClientSession
-    ) -> None:
+    def put(self, owner: str, artwork_id: str, *, made_of: str, reading: Reading, session: ClientSession) -> None:
         """Store the reading of an artwork's drawing in place of an older one."""
         fields = {
             "owner": owner,
-            "cover_asset_id": cover_asset_id,
+            "made_of": made_of,
             "reading": msgspec.to_builtins(reading, builtin_types=(datetime,)),
         }
         self._collection.update_one(

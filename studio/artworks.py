@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from pymongo import DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
+from pymongo.errors import DuplicateKeyError
 
 from studio.providers.interfaces import Words
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
@@ -58,6 +59,10 @@ class Artwork(Record, frozen=True, kw_only=True):
         return self.description or self.transcript or None
 
 
+class ArtworkIDTaken(Exception):
+    """An artwork has this id, whoever owns it. Raised through a transaction, which the server has aborted."""
+
+
 INDEXES = [IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="gallery")]
 
 
@@ -73,10 +78,12 @@ class Artworks:
         description: str,
         cover_asset_id: str | None,
         audio_asset_id: str | None,
+        artwork_id: str | None = None,
         session: ClientSession | None = None,
     ) -> Artwork:
+        """Store a new artwork, with a new id or with one that was reserved. Raises ArtworkIDTaken."""
         fields: Document = {
-            "_id": new_id(),
+            "_id": artwork_id or new_id(),
             "owner": owner,
             "title": title,
             "description": description,
@@ -86,7 +93,14 @@ class Artworks:
             "versions": [],
             "last_version": 0,
         }
-        return from_document(insert(self._collection, fields, session=session), Artwork)
+        try:
+            return from_document(insert(self._collection, fields, session=session), Artwork)
+        except DuplicateKeyError as error:
+            raise ArtworkIDTaken from error
+
+    def is_taken(self, artwork_id: str, *, session: ClientSession | None = None) -> bool:
+        """Whether anybody's artwork has this id."""
+        return self._collection.find_one({"_id": artwork_id}, {"_id": 1}, session=session) is not None
 
     def get(self, owner: str, artwork_id: str, *, session: ClientSession | None = None) -> Artwork | None:
         document = self._collection.find_one({"_id": artwork_id, "owner": owner}, session=session)
@@ -127,7 +141,7 @@ class Artworks:
     def add_version(
         self, artwork_id: str, *, version: int, job_id: str, video_asset_id: str, at: datetime, session: ClientSession
     ) -> None:
-        """Put a finished film in front; one job adds one film, however often it says so."""
+        """Add a finished film, in front if it is the newest; one job adds one film, however often it says so."""
         entry: dict[str, Any] = {
             "version": version,
             "job_id": job_id,
@@ -136,7 +150,17 @@ class Artworks:
         }
         self._collection.update_one(
             {"_id": artwork_id, "versions.job_id": {"$ne": job_id}},
-            change({"video_asset_id": video_asset_id, "status": ArtworkStatus.READY}, **{"$push": {"versions": entry}}),
+            change(
+                {"status": ArtworkStatus.READY},
+                **{"$push": {"versions": {"$each": [entry], "$sort": {"version": 1}}}},
+            ),
+            session=session,
+        )
+        # An old job that was retried adds its film behind the newer ones.
+        newer = {"$elemMatch": {"version": {"$gt": version}}}
+        self._collection.update_one(
+            {"_id": artwork_id, "versions": {"$not": newer}},
+            {"$set": {"video_asset_id": video_asset_id}},
             session=session,
         )
 

@@ -201,6 +201,22 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("这个任务现在不能重试。", "只有失败的任务才能重试。"),
         en=("This job cannot be retried now.", "Only a job that failed can be retried."),
     ),
+    "STORY_IN_USE": _row(
+        409,
+        904,
+        retryable=True,
+        zh=("正在用之前的故事制作动画。", "请等这部动画完成后，再用新的故事制作。"),
+        en=("A film of the older story is being made.", "Wait until it is finished, then ask for one of the new story."),
+    ),
+    "ARTWORK_EXISTS": _row(
+        409,
+        905,
+        zh=("这个作品编号已经用于另一幅画或另一段录音。", "请去掉 artworkId，或使用申请上传时得到的新编号。"),
+        en=(
+            "An artwork with this id exists, of another drawing or recording.",
+            "Leave artworkId out, or use a new one from /upload/presign.",
+        ),
+    ),
     "RENDER_FAILED": _row(
         500,
         910,

@@ -9,6 +9,7 @@ from pymongo.client_session import ClientSession
 from studio.artworks import Artwork, ArtworkStatus
 from studio.errors import StudioError
 from studio.jobs import Failure, Job, JobStatus
+from studio.keys import object_key
 from studio.language import language_of
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
@@ -119,6 +120,13 @@ def order(studio: Studio, artwork: Artwork, kind: JobKind, *, request_id: str, s
     return studio.jobs.create(artwork, kind, version=version, request_id=request_id, session=session)
 
 
+def start_job(studio: Studio, job: Job, session: ClientSession) -> Job | None:
+    """Let a queued job run. None when another delivery of its message did so meanwhile."""
+    if job.kind is JobKind.VIDEO:
+        studio.artworks.set_status_without_film(job.artwork_id, ArtworkStatus.GENERATING, session=session)
+    return studio.jobs.start(job, session=session)
+
+
 def stop_job(
     studio: Studio,
     job: Job,
@@ -142,6 +150,7 @@ def animation_request(studio: Studio, job: Job) -> AnimationRequest:
     return AnimationRequest(
         drawing_key=drawing_of(studio, artwork).key,
         voice_key=recording.key if recording and not recording.silent else None,
+        folder=object_key(job.owner, job.artwork_id, "render", job.version, ""),
         title=artwork.title,
         prompt=words.prompt if words else artwork.title,
         language=words.language if words else language_of(artwork.story, artwork.title),

@@ -57,6 +57,8 @@ class Failure(msgspec.Struct, frozen=True):
 class SubmissionState(StrEnum):
     SENDING = "sending"
     """The intent: the call may have gone out. Only a lookup may tell what became of it."""
+    UNSENT = "unsent"
+    """The provider surely did not take it, and may be asked again under the same key."""
     ACCEPTED = "accepted"
     """The provider has it, under `provider_id`."""
     CLOSED = "closed"
@@ -93,6 +95,8 @@ class Job(Record, frozen=True, kw_only=True):
     submissions: list[Submission] = msgspec.field(default_factory=list)
     tries: int = 0
     """How often it was retried."""
+    tried_at: datetime | None = None
+    """When it was retried last."""
     request_id: str = ""
     """Of the call that asked for it; every log line about the job carries it."""
     outside_ms: int = 0
@@ -123,6 +127,7 @@ class Job(Record, frozen=True, kw_only=True):
 
 INDEXES = [
     IndexModel([("owner", ASCENDING), ("created_at", ASCENDING)], name="owner"),
+    IndexModel([("artwork_id", ASCENDING), ("created_at", ASCENDING)], name="artwork"),
     # One live job of a kind per artwork: a second tap on the button watches the first one's job.
     IndexModel(
         [("artwork_id", ASCENDING), ("kind", ASCENDING)],
@@ -147,9 +152,10 @@ class Jobs:
         document = self._collection.find_one({"artwork_id": artwork_id, "kind": kind, "live": True})
         return from_document(document, Job) if document else None
 
-    def get_newest(self, artwork_id: str) -> Job | None:
+    def get_newest(self, owner: str, artwork_id: str) -> Job | None:
         """The newest job of an artwork, finished or not."""
-        document = self._collection.find_one({"artwork_id": artwork_id}, sort=[("created_at", -1)])
+        query = {"artwork_id": artwork_id, "owner": owner}
+        document = self._collection.find_one(query, sort=[("created_at", -1)])
         return from_document(document, Job) if document else None
 
     def load(self, job_id: str) -> Job | None:
@@ -177,6 +183,7 @@ class Jobs:
             "step": steps[0],
             "status": JobStatus.QUEUED,
             "live": True,
+            "tries": 0,
             "request_id": request_id,
         }
         try:
@@ -231,10 +238,12 @@ class Jobs:
             "request_id": request_id,
             "finished_at": None,
         }
-        if step == pipelines.SUBMIT_VIDEO.name and job.submission:
+        if job.submission and job.error.symbol in pipelines.NEEDS_NEW_CLIP:
             fields[f"submissions.{len(job.submissions) - 1}.state"] = SubmissionState.CLOSED
         try:
-            return self._move(job, fields, session=session, before=(JobStatus.FAILED,), count={"tries": 1})
+            return self._move(
+                job, fields, session=session, before=(JobStatus.FAILED,), count={"tries": 1}, now={"tried_at": True}
+            )
         except DuplicateKeyError as error:
             raise LiveJobExists from error
 
@@ -255,9 +264,9 @@ class Jobs:
             "request": msgspec.to_builtins(request),
             "state": SubmissionState.SENDING,
         }
-        open_states = [SubmissionState.SENDING, SubmissionState.ACCEPTED]
+        open_states = [state for state in SubmissionState if state is not SubmissionState.CLOSED]
         document = self._collection.find_one_and_update(
-            {**_at_step(job), "submissions.state": {"$nin": open_states}},
+            {**_at_step(job), "status": JobStatus.RUNNING, "submissions.state": {"$nin": open_states}},
             [
                 {
                     "$set": {
@@ -273,6 +282,15 @@ class Jobs:
             return_document=ReturnDocument.AFTER,
         )
         return from_document(document, Job).submission if document else None
+
+    def mark_submission(self, job: Job, submission: Submission, state: SubmissionState) -> Submission | None:
+        """Note what became of a call, on a majority. None when the job moved on, or another run was first."""
+        open_one = {"$elemMatch": {"id": submission.id, "state": submission.state}}
+        result = self._collection.update_one(
+            {**_at_step(job), "status": JobStatus.RUNNING, "submissions": open_one},
+            {"$set": {"submissions.$.state": state}},
+        )
+        return msgspec.structs.replace(submission, state=state) if result.matched_count else None
 
     def accept_submission(self, job: Job, submission: Submission, provider_id: str, *, session: ClientSession) -> None:
         self._set_submission(
@@ -339,4 +357,5 @@ class Jobs:
 
 
 def _at_step(job: Job) -> Document:
-    return {"_id": job.id, "step": job.step}
+    """The job where the caller saw it: at the same step of the same try."""
+    return {"_id": job.id, "step": job.step, "tries": job.tries}

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from studio.media_assets import Kind
 
 # Uploads wait under a type of their own: what was not committed can be told, and swept, by its key alone.
 _UPLOAD = re.compile(
-    r"clients/(?P<owner>[\w-]+)/artworks/(?P<artwork_id>[\w-]+)/upload/v1/(?P<kind>image|audio|video)-[\w-]+\.\w+"
+    r"clients/(?P<owner>[\w-]+)/artworks/(?P<artwork_id>[\w-]+)/upload/v1/(?P<kind>image|audio|video)-(?P<id>[\w-]+)\.\w+"
 )
 
 
+class Upload(NamedTuple):
+    """What the key of an upload tells."""
+
+    id: str
+    artwork_id: str
+    kind: Kind
+
+
 def object_key(owner: str, artwork_id: str, folder: str, version: int, file: str) -> str:
-    """The key of a finished object; `folder` is original, thumb, audio, video or analysis."""
+    """The key of a finished object; `folder` is original, thumb, audio, video, render or analysis."""
     return f"clients/{owner}/artworks/{artwork_id}/{folder}/v{version}/{file}"
 
 
@@ -21,9 +30,9 @@ def upload_key(owner: str, artwork_id: str, kind: Kind, upload_id: str, extensio
     return object_key(owner, artwork_id, "upload", 1, f"{kind}-{upload_id}.{extension}")
 
 
-def parse_upload_key(key: str, owner: str) -> tuple[str, Kind] | None:
-    """The artwork and the kind of media that an owner's upload is for; None for any other key."""
+def parse_upload_key(key: str, owner: str) -> Upload | None:
+    """An owner's upload; None for any other key."""
     match = _UPLOAD.fullmatch(key)
     if match is None or match["owner"] != owner:
         return None
-    return match["artwork_id"], Kind(match["kind"])
+    return Upload(match["id"], match["artwork_id"], Kind(match["kind"]))

@@ -45,8 +45,9 @@ PLANS: dict[JobKind, tuple[Step, ...]] = {
 }
 STEPS = {step.name: step for plan in PLANS.values() for step in plan}
 
-# These say that the clip itself is no good, so looking at it once more is of no use: a retry asks for a new one.
-NEEDS_NEW_CLIP = frozenset({"RENDER_FAILED", "PROVIDER_TIMEOUT", "PROVIDER_REFUSED", "CLIP_UNREADABLE"})
+# These say that there is no clip, or none that is any good, so looking once more is of no use: a retry asks anew.
+# PROVIDER_TIMEOUT is not among them: the clip is paid for, and may have come since.
+NEEDS_NEW_CLIP = frozenset({"RENDER_FAILED", "PROVIDER_REFUSED", "CLIP_UNREADABLE"})
 
 
 def plan_for(kind: JobKind, artwork: Artwork) -> list[str]:

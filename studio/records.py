@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
@@ -35,15 +36,15 @@ def new_id() -> str:
     return secrets.token_urlsafe(16)
 
 
+def is_new_id(text: str) -> bool:
+    """Whether `new_id` could have made it."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{22}", text) is not None
+
+
 def owner_of(client_id: str, key: str) -> str:
     """The owner id of a client: a keyed hash, so that no key in the bucket and no log gives the client id away."""
     digest = hmac.digest(key.encode(), client_id.encode(), hashlib.sha256)
     return urlsafe_b64encode(digest[:18]).decode()
-
-
-def to_document(record: msgspec.Struct) -> Document:
-    document: Document = msgspec.to_builtins(record, builtin_types=(datetime,))
-    return document
 
 
 def from_document(document: Document, kind: type[R]) -> R:

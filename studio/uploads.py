@@ -2,7 +2,8 @@
 
 Bytes wait under an upload key. The commit looks at what is really there, keeps a clean copy under a key of its own,
 and removes the upload, whether it was good or not. So nothing is kept of what was refused, and an upload that is
-replaced after its commit changes nothing.
+replaced after its commit changes nothing. A commit that broke off is repeated: the copy has the upload's own id, so the
+second try writes the same object, and a commit has not succeeded before the upload is gone.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import BoundedSemaphore
 from typing import Any
 
 from studio.errors import StudioError
-from studio.keys import object_key, parse_upload_key, upload_key
-from studio.media import clips, images, sound
+from studio.keys import Upload, object_key, parse_upload_key, upload_key
+from studio.media import clips, images, sound, tags
 from studio.media_assets import Kind, MediaAsset
 from studio.objects import ObjectHead
-from studio.records import new_id
+from studio.records import is_new_id, new_id
 from studio.settings import Settings
 from studio.studio import Studio
 
@@ -43,6 +45,10 @@ EXTENSIONS: dict[Kind, dict[str, str]] = {
     Kind.VIDEO: {"video/mp4": "mp4", "video/webm": "webm", "video/quicktime": "mov"},
 }
 
+CHECKS_AT_ONCE = 2
+"""A picture of fifty million pixels takes half a gigabyte while it is decoded, and a web process has forty threads."""
+_checking = BoundedSemaphore(CHECKS_AT_ONCE)
+
 
 @dataclass(frozen=True, slots=True)
 class Door:
@@ -65,19 +71,28 @@ def max_bytes(settings: Settings, kind: Kind) -> int:
 def open_door(studio: Studio, owner: str, *, kind: Kind, mime: str, size: int, artwork_id: str | None) -> Door:
     """Presign an upload of exactly this type and size. Raises StudioError for a type or a size that is not taken.
 
-    Without an artwork, a new id is made up for one; the artwork that takes the media may be another.
+    The artwork may be one that does not exist yet: its id was reserved by an earlier upload, or is made up here. All
+    files of an artwork lie in one folder that way.
     """
     # Browsers add parameters, as in "audio/webm;codecs=opus". They are signed as sent, and otherwise ignored.
     extension = EXTENSIONS[kind].get(mime.partition(";")[0].strip().lower())
     if extension is None:
         raise StudioError("MIME_NOT_SUPPORTED", mime=mime)
     _check_size(studio.settings, kind, size)
-    if artwork_id and studio.artworks.get(owner, artwork_id) is None:
-        raise StudioError("NOT_FOUND")
+    if artwork_id:
+        _check_artwork(studio, owner, artwork_id)
     artwork_id = artwork_id or new_id()
     key = upload_key(owner, artwork_id, kind, new_id(), extension)
     url = studio.objects.presign_put(key, mime=mime, size=size)
     return Door(key, url, {"Content-Type": mime, "Content-Length": str(size)}, artwork_id)
+
+
+def _check_artwork(studio: Studio, owner: str, artwork_id: str) -> None:
+    """The owner's own artwork, or an id that nobody's artwork has taken. Raises StudioError("NOT_FOUND")."""
+    if studio.artworks.get(owner, artwork_id):
+        return
+    if not is_new_id(artwork_id) or studio.artworks.is_taken(artwork_id):
+        raise StudioError("NOT_FOUND")
 
 
 def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int | None) -> MediaAsset:
@@ -86,20 +101,21 @@ def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int 
     Raises StudioError when it is missing, is not what was announced, or does not pass the checks of its kind; nothing
     of it is then kept.
     """
-    parsed = parse_upload_key(key, owner)
-    if parsed is None:
+    upload = parse_upload_key(key, owner)
+    if upload is None:
         raise StudioError("NOT_FOUND")
     known = studio.media_assets.get_by_source(owner, key)
     if known:
+        # The commit that made it may have broken off here, and the upload still tells where a photo was taken.
+        studio.objects.delete(key)
         return known
     head = studio.objects.head(key)
     if head is None:
         return _committed_meanwhile(studio, owner, key)
-    artwork_id, kind = parsed
     try:
         _check_announced(head, etag=etag, size=size)
-        _check_size(studio.settings, kind, head.size)
-        asset = _keep(studio, owner, artwork_id, kind, key)
+        _check_size(studio.settings, upload.kind, head.size)
+        asset = _keep(studio, owner, upload, key)
     except FileNotFoundError:
         return _committed_meanwhile(studio, owner, key)
     except StudioError:
@@ -128,32 +144,28 @@ def _check_size(settings: Settings, kind: Kind, size: int) -> None:
         raise StudioError("FILE_TOO_LARGE", max_bytes=limit)
 
 
-def _keep(studio: Studio, owner: str, artwork_id: str, kind: Kind, key: str) -> MediaAsset:
+def _keep(studio: Studio, owner: str, upload: Upload, key: str) -> MediaAsset:
     """Check the bytes, store the clean copy, then its document: an object without a document is only an orphan."""
     with TemporaryDirectory(prefix="huaban-") as name:
         folder = Path(name)
         received = folder / "received"
         studio.objects.download(key, received)
-        path, extension, facts = _CHECKS[kind](studio.settings, received, folder)
-        asset_id = new_id()
-        final_key = object_key(owner, artwork_id, _FOLDERS[kind], 1, f"{asset_id}.{extension}")
+        with _checking:
+            path, extension, facts = _CHECKS[upload.kind](studio.settings, received, folder)
+        final_key = object_key(owner, upload.artwork_id, _FOLDERS[upload.kind], 1, f"{upload.id}.{extension}")
         stored = studio.objects.upload(path, final_key, mime=facts["mime"])
     fields = {
-        "_id": asset_id,
+        "_id": upload.id,
         "owner": owner,
-        "artwork_id": artwork_id,
-        "kind": kind,
+        "artwork_id": upload.artwork_id,
+        "kind": upload.kind,
         "key": final_key,
         "size": stored.size,
         "etag": stored.etag,
         "source": key,
         **facts,
     }
-    asset = studio.media_assets.create(fields)
-    if asset.id != asset_id:
-        # Two commits of one upload ran side by side; the other one's copy is the asset.
-        studio.objects.delete(final_key)
-    return asset
+    return studio.media_assets.create(fields)
 
 
 def _picture(settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
@@ -161,16 +173,17 @@ def _picture(settings: Settings, received: Path, folder: Path) -> tuple[Path, st
     return clean.path, clean.ext, {"mime": clean.mime, "width": clean.width, "height": clean.height}
 
 
-def _recording(settings: Settings, received: Path, _folder: Path) -> tuple[Path, str, dict[str, Any]]:
+def _recording(settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
     facts = sound.inspect(received, max_seconds=settings.audio_max_seconds)
-    return received, facts.ext, {"mime": facts.mime, "seconds": facts.seconds, "silent": facts.silent}
+    clean = tags.strip_recording(received, folder / "clean")
+    return clean, facts.ext, {"mime": facts.mime, "seconds": facts.seconds, "silent": facts.silent}
 
 
-def _film(_settings: Settings, received: Path, _folder: Path) -> tuple[Path, str, dict[str, Any]]:
+def _film(_settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
     facts = clips.inspect(received, unreadable="VIDEO_UNREADABLE")
     extension = EXTENSIONS[Kind.VIDEO][facts.mime]
     known = {"mime": facts.mime, "width": facts.width, "height": facts.height, "seconds": facts.seconds}
-    return received, extension, known
+    return tags.strip_film(received, folder / "clean"), extension, known
 
 
 _CHECKS = {Kind.IMAGE: _picture, Kind.AUDIO: _recording, Kind.VIDEO: _film}

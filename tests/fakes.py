@@ -51,7 +51,7 @@ class FakeService:
         return path.read_text().split() if path.exists() else []
 
     def forget(self) -> None:
-        for name in ("submits", "looks", "behaviour"):
+        for name in ("submits", "looks", "forgets", "behaviour"):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "jobs")
         (self.folder / "jobs").mkdir()
@@ -60,7 +60,8 @@ class FakeService:
 class FakeAnimator:
     name = "fake"
 
-    def __init__(self, _settings: Settings, _objects: ObjectStore) -> None:
+    def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
+        self.limit_s: float | None = settings.poll_limit_s
         self._service = FakeService(Path(os.environ["FAKE_SERVICE"]))
 
     def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
@@ -73,6 +74,8 @@ class FakeAnimator:
             (self._service.folder / "jobs" / idempotency_key).touch()
         if self._service.behaves("silent"):
             raise OutcomeUnknown
+        if self._service.behaves("babbles"):
+            raise ValueError("an answer that cannot be read")
         return f"fake-{idempotency_key}"
 
     def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
@@ -83,6 +86,8 @@ class FakeAnimator:
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
         self._service.note("looks", provider_id)
+        if self._service.behaves("away"):
+            raise NotNow("the fake is away", retry_after_s=0.05)
         if self._service.behaves("fails"):
             raise StudioError("RENDER_FAILED")
         looks = self._service.calls("looks").count(provider_id)
@@ -96,6 +101,9 @@ class FakeAnimator:
             target.write_bytes(b"this is no film")
         else:
             shutil.copy(self._service.folder / clip.location, target)
+
+    def forget(self, clip: Clip) -> None:
+        self._service.note("forgets", clip.location)
 
     def cancel(self, provider_id: str) -> None:
         (self._service.folder / "jobs" / provider_id.removeprefix("fake-")).unlink(missing_ok=True)

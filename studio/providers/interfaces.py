@@ -71,6 +71,8 @@ class AnimationRequest(msgspec.Struct, frozen=True):
 
     drawing_key: str
     voice_key: str | None
+    folder: str
+    """A part of the bucket, ending in "/", where the provider may put what it makes on the way."""
     title: str
     prompt: str
     language: Language
@@ -114,15 +116,20 @@ class Seer(Protocol):
 
 
 class Animator(Protocol):
-    """Turns a drawing into a clip: submit once, look until it is there, fetch.
+    """Turns a drawing into a clip: submit once, look until it is there, fetch, forget.
 
     `submit` is only called after the intent has been stored, and with the same `idempotency_key` on every attempt.
     """
 
     name: str
+    limit_s: float | None
+    """A clip that is not there this long after it was asked for will never come; None where it always does."""
 
     def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
-        """Ask for a clip and return the provider's id for it. Raises NotNow, StudioError, OutcomeUnknown."""
+        """Ask for a clip and return the provider's id for it.
+
+        Raises NotNow and StudioError only where the provider surely did not accept, OutcomeUnknown everywhere else.
+        """
 
     def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
         """After a lost answer: the id of what was accepted under this key, None when surely nothing was.
@@ -135,6 +142,9 @@ class Animator(Protocol):
 
     def fetch(self, clip: Clip, target: Path) -> None:
         """Bring the clip into `target`, never larger than the settings allow. Raises NotNow, StudioError."""
+
+    def forget(self, clip: Clip) -> None:
+        """The clip is in our gallery: what was kept of it on the way may go. One that is gone is no error."""
 
     def cancel(self, provider_id: str) -> None:
         """Stop if it can be stopped; a clip that is unknown or already finished is no error."""

@@ -33,6 +33,8 @@ class LocalAnimator:
     """Renders when it is looked at. The work costs nothing, repeats itself exactly, and is done once per id."""
 
     name = "local"
+    # FFmpeg has a limit of its own; what a film waits for a seat is not its fault.
+    limit_s = None
 
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
         self._objects = objects
@@ -49,7 +51,7 @@ class LocalAnimator:
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
         """Render and store the film, unless it is there already. Raises NotNow, StudioError("RENDER_FAILED")."""
-        key = _key(provider_id)
+        key = f"{request.folder}{provider_id}.mp4"
         if self._objects.head(key) is not None:
             return Clip(key)
         if not _seats.acquire(blocking=False):
@@ -68,9 +70,12 @@ class LocalAnimator:
             raise StudioError("CLIP_UNREADABLE")
         self._objects.download(clip.location, target)
 
+    def forget(self, clip: Clip) -> None:
+        """Delete the film; the gallery has its copy."""
+        self._objects.delete(clip.location)
+
     def cancel(self, provider_id: str) -> None:
-        """Forget the film, if there is one."""
-        self._objects.delete(_key(provider_id))
+        """Nothing to stop: a film is only made while somebody looks."""
 
     def _render(self, key: str, request: AnimationRequest, progress: Progress) -> None:
         with ExitStack() as stack:
@@ -97,7 +102,3 @@ class LocalAnimator:
                 _log.warning("render_failed", cause="missing_file")
                 raise StudioError("RENDER_FAILED") from error
             self._objects.upload(target, key, mime="video/mp4")
-
-
-def _key(provider_id: str) -> str:
-    return f"renders/{provider_id}.mp4"

@@ -38,10 +38,18 @@ class Providers:
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
         self._settings = settings
         self._objects = objects
+        self._animators: dict[str, Animator] = {}
 
-    @cached_property
+    @property
     def animator(self) -> Animator:
-        return cast("Animator", _make("animator", self._settings.video_provider, self._settings, self._objects))
+        """The one that new films are asked of."""
+        return self.animator_named(self._settings.video_provider)
+
+    def animator_named(self, name: str) -> Animator:
+        """The one that a film was asked of, whatever the settings say by now."""
+        if name not in self._animators:
+            self._animators[name] = _make("animator", name, self._settings, self._objects)
+        return self._animators[name]
 
     @cached_property
     def writer(self) -> Writer:

@@ -77,6 +77,72 @@ def test_a_succeeded_job_is_not_retried(client: Client, drawing: Path) -> None:
     assert refused.value.problem["code"] == "JOB_NOT_RETRYABLE"
 
 
+def test_a_busy_provider_needs_no_lookup_before_it_is_asked_again(
+    client: Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave("busy", "no-lookup")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    eventually(lambda: len(product.service.calls("submits")) >= 2)
+    product.service.behave("no-lookup")
+    assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+
+
+def test_a_retry_looks_up_a_call_whose_answer_could_not_be_read(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.steps.MAX_RETRIES", 0)
+    product.service.behave("babbles")
+    job = film(client, drawing)
+    assert job["error"]["code"] == "INTERNAL"
+    product.service.behave("")
+    client.post(f"/generation/jobs/{job['jobId']}/retry")
+    assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+    assert len(product.service.calls("submits")) == 1
+
+
+def test_a_film_is_looked_for_where_it_was_asked_for_whatever_the_settings_say_by_now(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product.service.behave("never")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    eventually(lambda: product.service.calls("looks"))
+    providers = product.studio.providers
+    changed = product.studio.settings.model_copy(update={"video_provider": "local"})
+    monkeypatch.setattr(providers, "_settings", changed)
+    product.service.behave("")
+    assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+    assert product.service.calls("forgets"), "captured from the one it was asked of"
+
+
+def test_an_old_job_that_is_retried_adds_its_film_behind_the_newer_one(
+    client: Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave("fails")
+    old = film(client, drawing)
+    product.service.behave("")
+    newer = client.post("/generation/jobs", {"artworkId": old["artworkId"]})
+    for _ in client.watch(newer["jobId"], patience_s=60):
+        pass
+    in_front = product.studio.database["artworks"].find_one({"_id": old["artworkId"]})
+    client.post(f"/generation/jobs/{old['jobId']}/retry")
+    for _ in client.watch(old["jobId"], patience_s=60):
+        pass
+    after = product.studio.database["artworks"].find_one({"_id": old["artworkId"]})
+    assert in_front is not None
+    assert after is not None
+    assert [version["version"] for version in after["versions"]] == [1, 2]
+    assert after["video_asset_id"] == in_front["video_asset_id"]
+
+
+def test_a_drawing_is_read_again_with_a_new_story(client: Client, drawing: Path) -> None:
+    job = film(client, drawing)
+    first = client.get(f"/ai/analyses/{job['artworkId']}")
+    again = client.post("/generation/jobs", {"artworkId": job["artworkId"], "text": "Two words"})
+    for _ in client.watch(again["jobId"], patience_s=60):
+        pass
+    assert client.get(f"/ai/analyses/{job['artworkId']}")["summary"] != first["summary"]
+
+
 def test_a_lost_answer_is_looked_up_and_not_sent_again(client: Client, drawing: Path, product: Product) -> None:
     product.service.behave("silent")
     assert film(client, drawing)["phase"] == "completed"
@@ -104,12 +170,18 @@ def test_an_unknowable_outcome_stops_for_a_person(client: Client, drawing: Path,
     assert len(product.service.calls("submits")) == 1
 
 
-def test_a_clip_that_never_comes_fails_after_the_limit(
-    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("behaviour", ["never", "away"])
+def test_a_clip_that_does_not_come_fails_after_the_limit_and_a_retry_looks_again(
+    behaviour: str, client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product.studio, "settings", product.studio.settings.model_copy(update={"poll_limit_s": 0.2}))
-    product.service.behave("never")
-    assert film(client, drawing)["error"]["code"] == "PROVIDER_TIMEOUT"
+    monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.2)
+    product.service.behave(behaviour)
+    job = film(client, drawing)
+    assert job["error"]["code"] == "PROVIDER_TIMEOUT"
+    product.service.behave("")
+    client.post(f"/generation/jobs/{job['jobId']}/retry")
+    assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+    assert len(product.service.calls("submits")) == 1, "it is paid for, and was only late"
 
 
 def test_waiting_for_clips_holds_no_thread(

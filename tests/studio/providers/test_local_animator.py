@@ -32,7 +32,14 @@ def animator(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> LocalAnimat
     return LocalAnimator(Settings(), store.as_store)
 
 
-REQUEST = AnimationRequest("drawing.png", None, "小狐狸", "flying, drifting gently", "zh")
+REQUEST = AnimationRequest(
+    drawing_key="drawing.png",
+    voice_key=None,
+    folder="render/v1/",
+    title="小狐狸",
+    prompt="flying, drifting gently",
+    language="zh",
+)
 
 
 def test_the_id_follows_from_the_key_alone(animator: LocalAnimator, store: FolderStore) -> None:
@@ -44,12 +51,12 @@ def test_the_id_follows_from_the_key_alone(animator: LocalAnimator, store: Folde
 def test_looking_twice_renders_once(animator: LocalAnimator, store: FolderStore, tmp_path: Path) -> None:
     heard: list[float] = []
     clip = animator.look("local-k1", REQUEST, progress=heard.append)
-    assert clip == Clip("renders/local-k1.mp4")
+    assert clip == Clip("render/v1/local-k1.mp4")
     assert heard[-1] == pytest.approx(1.0, abs=0.05)
     again = animator.look("local-k1", REQUEST, progress=heard.append)
     assert (again, store.uploads) == (clip, 1)
 
-    animator.fetch(Clip("renders/local-k1.mp4"), tmp_path / "film.mp4")
+    animator.fetch(Clip("render/v1/local-k1.mp4"), tmp_path / "film.mp4")
     assert clips.inspect(tmp_path / "film.mp4").has_audio
 
 
@@ -100,9 +107,13 @@ def test_a_failing_ffmpeg_is_a_failed_render(animator: LocalAnimator, monkeypatc
 
 def test_a_clip_that_is_gone_cannot_be_fetched(animator: LocalAnimator, tmp_path: Path) -> None:
     with pytest.raises(StudioError) as caught:
-        animator.fetch(Clip("renders/none.mp4"), tmp_path / "film.mp4")
+        animator.fetch(Clip("render/v1/none.mp4"), tmp_path / "film.mp4")
     assert caught.value.symbol == "CLIP_UNREADABLE"
 
 
-def test_canceling_what_never_was_is_no_error(animator: LocalAnimator) -> None:
-    animator.cancel("local-k1")
+def test_what_is_forgotten_is_gone_and_may_have_been_gone_before(animator: LocalAnimator, store: FolderStore) -> None:
+    clip = animator.look("local-k1", REQUEST, progress=nothing)
+    assert isinstance(clip, Clip)
+    animator.forget(clip)
+    animator.forget(clip)
+    assert store.head(clip.location) is None
