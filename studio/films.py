@@ -14,6 +14,7 @@ from studio.language import language_of
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
 from studio.providers import AnimationRequest
+from studio.records import is_new_id
 from studio.studio import Studio
 
 
@@ -25,17 +26,35 @@ def new_artwork(
     description: str,
     cover_asset_id: str | None,
     audio_asset_id: str | None,
+    artwork_id: str | None = None,
     session: ClientSession | None = None,
 ) -> Artwork:
-    """Create an artwork of media that are the owner's and of the right kind. Raises StudioError("NOT_FOUND")."""
-    _require_asset(studio, owner, cover_asset_id, Kind.IMAGE)
-    _require_asset(studio, owner, audio_asset_id, Kind.AUDIO)
+    """The artwork of these media, made now or by an equal call before.
+
+    Its id is the one named, which `open_door` has reserved, or the one its media were uploaded for: their objects lie
+    in its folder. Raises StudioError for media that are not the owner's or of the wrong kind and for an id that stands
+    for something else, and ArtworkIDTaken when another call is just making it.
+    """
+    cover = _asset(studio, owner, cover_asset_id, Kind.IMAGE)
+    recording = _asset(studio, owner, audio_asset_id, Kind.AUDIO)
+    wanted_id = artwork_id or next((asset.artwork_id for asset in (cover, recording) if asset), None)
+    if wanted_id and studio.artworks.is_taken(wanted_id, session=session):
+        existing = studio.artworks.get(owner, wanted_id, session=session)
+        if existing and (existing.cover_asset_id, existing.audio_asset_id) == (cover_asset_id, audio_asset_id):
+            return existing
+        if artwork_id:
+            raise StudioError("ARTWORK_EXISTS" if existing else "NOT_FOUND")
+        # The media were uploaded for an older artwork, and this is to be another one.
+        wanted_id = None
+    if artwork_id and not is_new_id(artwork_id):
+        raise StudioError("NOT_FOUND")
     return studio.artworks.create(
         owner,
         title=title,
         description=description,
         cover_asset_id=cover_asset_id,
         audio_asset_id=audio_asset_id,
+        artwork_id=wanted_id,
         session=session,
     )
 
@@ -51,7 +70,7 @@ def artwork_to_film(
     story: str | None,
     session: ClientSession,
 ) -> Artwork:
-    """The artwork that a film was asked of: the one named, with its story replaced if one was given, or a new one."""
+    """The artwork that a film was asked of: the one named, or the one of these media. Raises as `new_artwork`."""
     if artwork_id is None:
         return new_artwork(
             studio,
@@ -62,35 +81,43 @@ def artwork_to_film(
             audio_asset_id=audio_asset_id,
             session=session,
         )
-    artwork = studio.artworks.get(owner, artwork_id, session=session)
-    if artwork and story is not None and story != artwork.description:
-        studio.artworks.set_story(artwork.id, story, session=session)
-        artwork = studio.artworks.get(owner, artwork_id, session=session)
-    if artwork is None:
-        raise StudioError("NOT_FOUND")
-    return artwork
+    return _found(studio.artworks.get(owner, artwork_id, session=session))
 
 
-def live_job(studio: Studio, artwork_id: str, kind: JobKind) -> Job:
-    """The job that is being worked on already, or the newest one if it has just ended."""
-    job = studio.jobs.get_live(artwork_id, kind) or studio.jobs.get_newest(artwork_id)
-    if job is None:
-        raise StudioError("NOT_FOUND")
+def live_job(studio: Studio, artwork: Artwork, kind: JobKind, *, story: str | None) -> Job | None:
+    """The job that is being worked on already. Raises StudioError("STORY_IN_USE") when `story` is not its story."""
+    job = studio.jobs.get_live(artwork.id, kind)
+    # Read after the job and outside any transaction: a snapshot may be older than the job, and show an older story.
+    if job and story is not None and story != artwork_of(studio, job).description:
+        raise StudioError("STORY_IN_USE")
     return job
 
 
-def _require_asset(studio: Studio, owner: str, asset_id: str | None, kind: Kind) -> None:
-    if asset_id is not None:
-        asset = studio.media_assets.get(owner, asset_id)
-        if asset is None or asset.kind is not kind:
-            raise StudioError("NOT_FOUND")
+def tell(studio: Studio, artwork: Artwork, story: str | None, *, session: ClientSession) -> Artwork:
+    """The artwork with its story replaced, if one is given that is new."""
+    if story is None or story == artwork.description:
+        return artwork
+    studio.artworks.set_story(artwork.id, story, session=session)
+    return _found(studio.artworks.get(artwork.owner, artwork.id, session=session))
 
 
-def artwork_of(studio: Studio, job: Job) -> Artwork:
-    artwork = studio.artworks.get(job.owner, job.artwork_id)
+def _asset(studio: Studio, owner: str, asset_id: str | None, kind: Kind) -> MediaAsset | None:
+    if asset_id is None:
+        return None
+    asset = studio.media_assets.get(owner, asset_id)
+    if asset is None or asset.kind is not kind:
+        raise StudioError("NOT_FOUND")
+    return asset
+
+
+def _found(artwork: Artwork | None) -> Artwork:
     if artwork is None:
         raise StudioError("NOT_FOUND")
     return artwork
+
+
+def artwork_of(studio: Studio, job: Job) -> Artwork:
+    return _found(studio.artworks.get(job.owner, job.artwork_id))
 
 
 def drawing_of(studio: Studio, artwork: Artwork) -> MediaAsset:

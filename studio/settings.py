@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEGABYTE = 1_000_000
@@ -23,7 +23,8 @@ class AuthMode(StrEnum):
 class Settings(BaseSettings):
     """Field names are the environment variables in lower case. Sizes are bytes, durations name their unit."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    # A variable that is empty counts as not set: `FFMPEG=` in a .env, or an empty PORT over the one in it.
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
     mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     mongodb_db: str = "huaban"
@@ -47,7 +48,7 @@ class Settings(BaseSettings):
     owner_key: SecretStr = SecretStr("")
     """Keys the hash that turns a client id into an owner id; the web process does not start without one. Changing it
     orphans everything stored."""
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     worker_processes: int = Field(default=1, ge=1)
     worker_threads: int = Field(default=8, ge=1)
@@ -67,6 +68,11 @@ class Settings(BaseSettings):
 
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
 
     def model_post_init(self, _context: Any, /) -> None:
         if not self.s3_public_endpoint:

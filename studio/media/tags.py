@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 from studio.errors import StudioError
@@ -35,6 +36,15 @@ _NOT_THE_FILES_FAULT = {"timeout", "disk_full", "out_of_memory", "missing_file"}
 def strip_recording(path: Path, target: Path) -> Path:
     """Copy the sound of a recording as it is, and nothing else. Raises StudioError("AUDIO_UNREADABLE")."""
     return _strip(path, target, ("0:a:0",), unreadable="AUDIO_UNREADABLE")
+
+
+def write_empty_recording(target: Path) -> Path:
+    """What stands for a recording without samples: FFmpeg copies no file of nothing, and the tags must not stay."""
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+    return target
 
 
 def strip_film(path: Path, target: Path) -> Path:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -249,6 +249,23 @@ def test_oldest_ready_message_is_found_behind_other_priorities(broker: MongoBrok
         queue.collection.insert_one({"state": "QUEUED", "priority": priority, "seq": Timestamp(now - age, 1)})
     queue.collection.insert_one({"state": "DONE", "priority": 0, "seq": Timestamp(now - 9_000, 1)})
     assert 500 <= broker.age_of_oldest_ready_s() < 600
+
+
+def test_delayed_message_that_nobody_made_ready_counts_from_its_due_time(broker: MongoBroker, queue: Queue) -> None:
+    overdue = datetime.now(UTC) - timedelta(seconds=700)
+    queue.collection.insert_one({"state": "DELAYED", "priority": 0, "due": overdue})
+    assert 700 <= broker.age_of_oldest_ready_s() < 800
+
+
+def test_worker_is_busy_while_it_lives_and_holds_a_message(broker: MongoBroker, queue: Queue) -> None:
+    assert not broker.has_busy_worker()
+    broker.enqueue(message())
+    assert not broker.has_busy_worker()
+    delivery = next(broker.consume("default", timeout=5_000))
+    assert delivery is not None
+    assert broker.has_busy_worker()
+    broker.lease._workers.update_many({}, {"$set": {"expires": datetime.now(UTC) - timedelta(hours=1)}})
+    assert not broker.has_busy_worker()
 
 
 def test_dead_letters_are_listed_and_the_unreadable_ones_left_out(broker: MongoBroker, queue: Queue) -> None:

@@ -1,6 +1,7 @@
 """Actors that kill their worker process, once at each point of each step. `dramatiq tests.faults.deadly`.
 
-The points: before the work of a step; after it, with nothing stored; after the commit, before the worker's ack.
+The points of each step: before its work; after it, with nothing stored; after the commit, before the worker's ack.
+Of the paid call, besides: after its intent was stored; after the provider took it, before its answer was heard.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from actors import steps
 from studio.jobs import Job
+from studio.providers import AnimationRequest
 from tests.worker import broker, studio
 
 _graves = Path(os.environ["GRAVES"])
@@ -43,6 +45,16 @@ def settle(job: Job, outcome: steps.Outcome) -> None:
         die_once("committed", job.step)
 
 
+def submit(request: AnimationRequest, *, idempotency_key: str) -> str:
+    die_once("intended", "call")
+    provider_id = _submit(request, idempotency_key=idempotency_key)
+    die_once("accepted", "call")
+    return provider_id
+
+
+animator = studio.providers.animator
+_submit = animator.submit
 steps.perform, steps.settle = perform, settle
+animator.submit = submit  # type: ignore[method-assign]
 
 __all__ = ["broker", "studio"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -14,11 +15,13 @@ import pytest
 
 from app import samples
 from app.client import Client, Json
+from bench.figures import family
 from studio.pipelines import PLANS, JobKind
 from tests.app.waiting import eventually
 from tests.product import Product, new_artwork
 
 POINTS = ("before", "worked", "committed")
+CALL = {"call.intended", "call.accepted"}
 STEPS = [step.name for step in PLANS[JobKind.VIDEO]]
 
 
@@ -42,11 +45,10 @@ def graves(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
-    client: Client, product: Product, drawing: Path, graves: Path, tmp_path: Path
-) -> None:
-    artwork = told_artwork(client, drawing)
-    job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
+def run_until_it_ends(client: Client, product: Product, job: Json, graves: Path, *, spared: set[str]) -> set[str]:
+    """Let workers be killed at every point but the spared ones until the job has ended; where they died."""
+    for point in spared:
+        (graves / point).touch()
     env = {**product.env, "GRAVES": str(graves)}
 
     def has_ended() -> bool:
@@ -54,12 +56,47 @@ def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
 
     # Dramatiq's main process ends with its worker; a supervisor would start it again, and so do we.
     while not has_ended():
-        with worker_process("tests.faults.deadly", env, tmp_path / "worker.log") as process:
+        with worker_process("tests.faults.deadly", env, graves.parent / "worker.log") as process:
             eventually(lambda: process.poll() is not None or has_ended(), limit_s=60)
+    return {path.name for path in graves.iterdir()} - spared
 
-    deaths = {f"{step}.{point}" for step in STEPS for point in POINTS}
-    assert {path.name for path in graves.iterdir()} == deaths, "every point of every step was met"
+
+def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
+    client: Client, product: Product, drawing: Path, graves: Path
+) -> None:
+    artwork = told_artwork(client, drawing)
+    job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
+    deaths = run_until_it_ends(client, product, job, graves, spared=CALL)
+    assert deaths == {f"{step}.{point}" for step in STEPS for point in POINTS}, "every point of every step was met"
     assert_made_once(client, product, job)
+
+
+def test_a_paid_call_is_made_once_when_its_workers_die_around_it(
+    client: Client, product: Product, drawing: Path, graves: Path
+) -> None:
+    artwork = told_artwork(client, drawing)
+    job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
+    spared = {f"{step}.{point}" for step in STEPS for point in POINTS}
+    assert run_until_it_ends(client, product, job, graves, spared=spared) == CALL
+    assert_made_once(client, product, job)
+
+
+def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
+    client: Client, product: Product, drawing: Path, tmp_path: Path
+) -> None:
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+    env = {**product.env, "VIDEO_PROVIDER": "local"}
+    log = tmp_path / "worker.log"
+    with worker_process("tests.worker", env, log) as process:
+        eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["steps"][2]["progress"] > 0, limit_s=60)
+        for pid in list(family(process.pid))[1:]:
+            if "guardian.py" not in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+    with worker_process("tests.worker", env, log):
+        assert [event["status"] for event in client.watch(job["jobId"], patience_s=90)][-1] == "succeeded"
+    objects = keys_of(product, job)
+    assert sorted(key.split("/")[4] for key in objects) == ["original", "thumb", "video"], "and no render is left"
 
 
 def told_artwork(client: Client, drawing: Path) -> Json:
@@ -87,5 +124,16 @@ def assert_made_once(client: Client, product: Product, job: Json) -> None:
     entered = [event["data"]["step"] for event in events if event["data"]["stepProgress"] == 0]
     assert list(dict.fromkeys(entered)) == STEPS
     assert [event["data"]["status"] for event in events].count("succeeded") == 1
+    folders = sorted(key.split("/")[4] for key in keys_of(product, job))
+    assert folders == ["audio", "original", "thumb", "video"], "one object of each kind"
     numbers = [event["seq"] for event in database["events"].find({"owner": stored["owner"]}).sort("seq", 1)]
     assert numbers == list(range(1, len(numbers) + 1)), "no gap in the log"
+
+
+def keys_of(product: Product, job: Json) -> list[str]:
+    """The keys of all objects of a job's owner, whoever made them."""
+    stored = product.studio.database["jobs"].find_one({"_id": job["jobId"]})
+    assert stored is not None
+    client = product.studio.objects._client
+    listed = client.list_objects_v2(Bucket=product.studio.objects.bucket, Prefix=f"clients/{stored['owner']}/")
+    return [found["Key"] for found in listed.get("Contents", [])]

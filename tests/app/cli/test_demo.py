@@ -1,0 +1,173 @@
+"""`huaban demo` as a person runs it: a process of its own, the real stack, the local providers."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import pytest
+from PIL import Image
+
+from app.cli.demo import SAMPLES, sample, work_of
+from app.stack.ports import free_port
+from tests.app.waiting import eventually
+
+ROOT = Path(__file__).parents[3]
+RESULTS = {"demo.mp4", "demo-analysis.png", "demo-frames.png"}
+OWN = Path("my drawing.png")
+
+
+class Demo:
+    """A running `huaban demo`. It and everything it starts carry a mark in their environment."""
+
+    def __init__(self, folder: Path, *options: str | Path) -> None:
+        self.here = folder / "here"
+        self.here.mkdir()
+        self.output = folder / "output"
+        self.mark = f"TEST_OF_DEMO={folder}"
+        name, _, value = self.mark.partition("=")
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "demo", "--data", folder / "data", *options],
+                cwd=self.here, stdout=output, stderr=output, env=environment() | {name: value}, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def words(self) -> str:
+        return self.output.read_text()
+
+    def running(self) -> list[str]:
+        """The names of the programs that run in this demo."""
+        return [name for process in Path("/proc").iterdir() if (name := self._name(process))]
+
+    def is_running(self, program: str) -> bool:
+        assert self.process.poll() is None, self.words
+        return any(name.startswith(program) for name in self.running())
+
+    def _name(self, process: Path) -> str:
+        try:
+            marked = f"{self.mark}\0".encode() in (process / "environ").read_bytes()
+            return (process / "comm").read_text().strip() if marked else ""
+        except OSError:  # no process, one that has just ended, or somebody else's
+            return ""
+
+
+def environment() -> dict[str, str]:
+    own = {"MONGODB_URI", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT", "LC_ALL", "DRAWING", "AUDIO", "STORY", "TITLE", "PORT"}
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    return kept | {"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", "PORT": "", "TITLE": ""}
+
+
+@pytest.fixture
+def run_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    demos: list[Demo] = []
+
+    def start(*options: str | Path) -> Demo:
+        demos.append(Demo(tmp_path, *options))
+        return demos[-1]
+
+    yield start
+    for demo in demos:
+        demo.process.kill()
+        demo.process.wait()
+
+
+def test_demo_makes_a_film_of_a_drawing_and_a_typed_story(
+    run_demo: Callable[..., Demo], drawing: Path, tmp_path: Path
+) -> None:
+    port, out = free_port(), tmp_path / "results"
+    demo = run_demo(
+        "--drawing", drawing, "--story", "The sun looks at the grass.", "--out", out, "--port", str(port)
+    )  # fmt: skip
+    assert demo.process.wait(timeout=120) == 0, demo.words
+    assert {path.name for path in out.iterdir()} == RESULTS
+    assert not list(demo.here.iterdir())
+    assert_film(out / "demo.mp4")
+    for name in ("demo-analysis.png", "demo-frames.png"):
+        with Image.open(out / name) as picture:
+            picture.load()
+            assert picture.width >= 320
+    gallery, kept = demo.words.splitlines()[-2:]
+    assert re.fullmatch(r"Gallery +\S+  ready  \d+\.\d s  \S+", gallery)
+    assert f"make run PORT={port} HUABAN_DATA={tmp_path / 'data'}, then open http://localhost:{port}/#/client/" in kept
+    assert demo.running() == []
+
+
+def assert_film(path: Path) -> None:
+    """It has both streams, and they decode from end to end."""
+    with av.open(path) as film:
+        assert [stream.codec_context.name for stream in film.streams] == ["h264", "aac"]
+        seconds = {}
+        for frame in film.decode(video=0, audio=0):
+            assert frame.time is not None
+            seconds[type(frame)] = frame.time
+    assert min(seconds.values()) >= 4.5, "the last frame begins near the end"
+    with av.open(path) as film:
+        assert film.duration is not None
+        assert film.duration / av.time_base >= 5
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signal_ends_the_demo_while_its_film_is_made(
+    run_demo: Callable[..., Demo], number: signal.Signals, code: int
+) -> None:
+    demo = run_demo("--port", str(free_port()))
+    eventually(lambda: demo.is_running("ffmpeg"))
+    began = time.monotonic()
+    demo.process.send_signal(number)
+    assert demo.process.wait(timeout=20) == code, demo.words
+    # Three seconds on a quiet machine. One that waits for the film takes a quarter of a minute and more.
+    assert time.monotonic() - began < 8
+    assert demo.running() == []
+    assert "Traceback" not in demo.words
+
+
+def test_signal_ends_the_demo_while_it_starts(run_demo: Callable[..., Demo]) -> None:
+    demo = run_demo("--port", str(free_port()))
+    eventually(lambda: demo.is_running("mongod"))
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(timeout=20) == 130
+    assert demo.running() == []
+    assert "Traceback" not in demo.words
+
+
+@pytest.mark.parametrize(("language", "word"), [("en_GB.UTF-8", "no story"), ("zh_CN.UTF-8", "还没有故事")])
+def test_drawing_of_ones_own_without_a_story_is_told_before_anything_starts(
+    tmp_path: Path, drawing: Path, language: str, word: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", "demo", "--data", tmp_path / "data"],
+        cwd=tmp_path, env=environment() | {"DRAWING": str(drawing), "LANG": language, "STORY": "  "},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    what, mend = done.stderr.splitlines()
+    assert word in what
+    assert "STORY=" in mend
+    assert "AUDIO=" in mend
+    assert not list(tmp_path.iterdir())
+
+
+def test_title_alone_goes_on_the_sample() -> None:
+    work = work_of(None, None, "", "Mine")
+    assert work is not None
+    assert (work.title, work.story, work.audio) == ("Mine", sample().story, sample().audio)
+
+
+def test_story_alone_goes_with_the_samples_drawing_and_not_with_its_recording() -> None:
+    work = work_of(None, None, "A fox.", "")
+    assert work is not None
+    assert (work.drawing, work.audio, work.title) == (SAMPLES / "drawing.png", None, "")
+
+
+def test_drawing_of_ones_own_never_gets_the_samples_story() -> None:
+    assert work_of(OWN, None, "", "Mine") is None
+    assert work_of(OWN, None, "A cat.", "") is not None
+    assert work_of(OWN, Path("cat.ogg"), "", "") is not None
