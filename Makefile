@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Handed on by environment, so that a story may hold any character that the shell would read.
-export DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
+# Handed on by environment, so that a story may hold any character that the shell would read; `value` keeps make from
+# reading its "$". Only what was given is handed on: an empty PORT is not the same as none.
+HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
+given = $(filter-out undefined,$(origin $(1)))
+$(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
 .PHONY: help install demo run test check bench clean
 .DEFAULT_GOAL := help

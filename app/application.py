@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-from anyio import to_thread
+import structlog
+from anyio import move_on_after, to_thread
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
+from pymongo.errors import PyMongoError
 
 from app.errors import EXCEPTION_HANDLERS
 from app.front import ASGIApp, ObjectFront
@@ -18,12 +21,21 @@ from app.live import Hub
 from app.requests import JSONRequest, RequestLine
 from app.routes import ROUTES
 from broker import MongoBroker
+from broker.errors import is_passing
+from studio.objects import StoreUnavailable
 from studio.settings import MEGABYTE
 from studio.studio import Studio
 
+log = structlog.get_logger("app")
+
+PREPARE_AGAIN_S = (0.5, 1.0, 2.0)
+"""Waits between looks at a dependency that is away; the last one repeats. Short, so that few calls come before the
+indexes of a new database."""
+PREPARE_WITHIN_S = 10.0
+
 
 def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
-    """The ASGI application of one web process. At its start it brings database and bucket up to date.
+    """The ASGI application of one web process. It brings database and bucket up to date as soon as they are there.
 
     Raises ValueError when the settings have no key for owner ids: with a key that everybody knows, whoever sees an
     owner id could try client ids until one fits.
@@ -35,10 +47,14 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        await to_thread.run_sync(studio.prepare)
+        away = await _prepare(studio)
+        preparing = asyncio.create_task(_prepare_later(studio, away))
         hub.start()
         yield
         hub.stop()
+        preparing.cancel()
+        with suppress(asyncio.CancelledError):
+            await preparing
 
     litestar = Litestar(
         route_handlers=ROUTES,
@@ -64,3 +80,37 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     return RequestLine(
         ObjectFront(litestar, upstream=settings.s3_endpoint, bucket=settings.s3_bucket, max_bytes=largest)
     )
+
+
+async def _prepare_later(studio: Studio, away: str) -> None:
+    """Look again until the studio is prepared. Until then, calls are refused by what is away."""
+    waits, told = iter(PREPARE_AGAIN_S), ""
+    while away:
+        if away != told:
+            log.warning("not_prepared", reason=away)
+            told = away
+        await asyncio.sleep(next(waits, PREPARE_AGAIN_S[-1]))
+        try:
+            away = await _prepare(studio)
+        except Exception:
+            # At the start it would have stopped the process. By now calls are being served, and most of them may work.
+            log.exception("prepare_failed")
+            return
+    log.info("prepared")
+
+
+async def _prepare(studio: Studio) -> str:
+    """Prepare the studio. What is in the way when a dependency is away; nothing once it is done."""
+    try:
+        with move_on_after(PREPARE_WITHIN_S):
+            # A thread that waits for a silent server must not hold up the start, nor the end of the process. Two that
+            # prepare at the same time do no harm.
+            await to_thread.run_sync(studio.prepare, abandon_on_cancel=True)
+            return ""
+    except StoreUnavailable as error:
+        return str(error)
+    except PyMongoError as error:
+        if not is_passing(error):
+            raise
+        return type(error).__name__
+    return "no answer"

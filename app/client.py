@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -46,6 +47,7 @@ class Client:
         self._api = httpx.Client(base_url=base_url, headers=headers, timeout=30, verify=_trusted())
         # Presigned addresses carry their own authority and may belong to another host: no header of ours goes there.
         self._bucket = httpx.Client(timeout=60, verify=_trusted())
+        self._given_up = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +74,10 @@ class Client:
             raise Refused({"code": "UPLOAD_REFUSED", "message": f"The bucket answered {stored.status_code}."})
         return self.post("/media/commit", {"key": door["key"], "etag": stored.headers["etag"], "size": len(content)})
 
+    def give_up(self) -> None:
+        """From another thread: a watch whose stream breaks from now on ends with that error."""
+        self._given_up.set()
+
     def watch(self, job_id: str, *, patience_s: float = 900) -> Iterator[Json]:
         """The events of a job up to its end; a stream that breaks is taken up where it broke."""
         last, ended, give_up_at = "0", False, time.monotonic() + patience_s
@@ -94,7 +100,8 @@ class Client:
                 if ended:
                     return
             except httpx.TransportError:
-                time.sleep(1)
+                if self._given_up.wait(1):
+                    raise
         raise TimeoutError(f"no end of the job after {patience_s:.0f} s")
 
     def download(self, url: str, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""The web application: what `uvicorn app.main:app` serves."""
+"""The web application: what `huaban api` serves."""
 
 from __future__ import annotations
 

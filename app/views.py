@@ -15,6 +15,7 @@ from studio.events import Event
 from studio.jobs import FINAL, Job, JobStatus
 from studio.language import Language
 from studio.media_assets import MediaAsset
+from studio.pipelines import JobKind
 from studio.studio import Studio
 
 
@@ -25,7 +26,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class MediaAssetView(View, frozen=True, kw_only=True):
     media_asset_id: str
     artwork_id: str
-    """The artwork whose folder it was put in; `POST /artworks` makes one of this or another id."""
+    """The artwork that it was uploaded for, which may not exist yet."""
     kind: str
     key: str
     mime: str
@@ -89,10 +90,11 @@ class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
     description: str
     transcript: str | None
     transcript_status: str
-    """ready, none (no recogniser could tell what was said) or missing (there is no recording)."""
+    """ready, pending, none (no recogniser could tell what was said) or missing (there is no recording)."""
     refined_text: str | None
     audio_url: str | None
     versions: list[VersionView]
+    """The newest first."""
     analysis_status: str
     """ready, pending or missing."""
     job: JobView | None
@@ -216,7 +218,7 @@ def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> Artwor
         **_summary(studio, artwork, assets),
         description=artwork.description,
         transcript=artwork.transcript,
-        transcript_status=_transcript_status(artwork),
+        transcript_status=_transcript_status(studio, artwork),
         refined_text=artwork.words.narration if artwork.words else None,
         audio_url=_url(studio, assets.get(artwork.audio_asset_id or "")),
         versions=[
@@ -227,7 +229,7 @@ def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> Artwor
                 duration=film.seconds,
                 created_at=version.created_at,
             )
-            for version in artwork.versions
+            for version in sorted(artwork.versions, key=lambda version: version.version, reverse=True)
             if (film := assets.get(version.video_asset_id))
         ],
         analysis_status=_analysis_status(analysis, job),
@@ -236,10 +238,15 @@ def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> Artwor
     )
 
 
-def _transcript_status(artwork: Artwork) -> str:
+def _transcript_status(studio: Studio, artwork: Artwork) -> str:
     if artwork.audio_asset_id is None:
         return "missing"
-    return "none" if artwork.transcript is None else "ready"
+    if artwork.transcript is not None:
+        return "ready"
+    # Only jobs for films listen, and each takes a version.
+    job = studio.jobs.get_live(artwork.id, JobKind.VIDEO)
+    is_coming = artwork.last_version == 0 or (job is not None and job.step == pipelines.TRANSCRIBE.name)
+    return "pending" if is_coming else "none"
 
 
 def _analysis_status(analysis: Analysis | None, job: Job | None) -> str:

@@ -32,7 +32,7 @@ async def _measure(folder: Path) -> list[Figure]:
         films_s = []
         for _ in range(FILMS):
             began = time.monotonic()
-            await asyncio.to_thread(make_film, stack.url, CLIENT_ID, sample(), folder, folder)
+            await asyncio.to_thread(_make_sample_film, stack.url, folder)
             films_s.append(time.monotonic() - began)
         overheads_ms = await asyncio.to_thread(_overheads_ms, stack.url)
         idle = await _idle_percent(stack)
@@ -47,6 +47,11 @@ async def _measure(folder: Path) -> list[Figure]:
         Figure("idle CPU of web and worker together", idle, "% of a core", 3),
         Figure("whole stack stopped", down_s, "s", 3),
     ]
+
+
+def _make_sample_film(url: str, out: Path) -> None:
+    with Client(url, CLIENT_ID) as client:
+        make_film(client, sample(), out)
 
 
 def _overheads_ms(url: str) -> list[float]:

@@ -206,7 +206,10 @@ REGISTRY: dict[str, ErrorKind] = {
         904,
         retryable=True,
         zh=("正在用之前的故事制作动画。", "请等这部动画完成后，再用新的故事制作。"),
-        en=("A film of the older story is being made.", "Wait until it is finished, then ask for one of the new story."),
+        en=(
+            "A film of the older story is being made.",
+            "Wait until it is finished, then ask for one of the new story.",
+        ),
     ),
     "ARTWORK_EXISTS": _row(
         409,

@@ -175,10 +175,10 @@ def _picture(settings: Settings, received: Path, folder: Path) -> tuple[Path, st
 
 def _recording(settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
     facts = sound.inspect(received, max_seconds=settings.audio_max_seconds)
+    known = {"mime": facts.mime, "seconds": facts.seconds, "silent": facts.silent}
     if facts.seconds == 0:
-        return tags.write_empty_recording(folder / "clean"), "wav", {"mime": "audio/wav", "seconds": 0.0, "silent": True}
-    clean = tags.strip_recording(received, folder / "clean")
-    return clean, facts.ext, {"mime": facts.mime, "seconds": facts.seconds, "silent": facts.silent}
+        return tags.write_empty_recording(folder / "clean"), "wav", {**known, "mime": "audio/wav"}
+    return tags.strip_recording(received, folder / "clean"), facts.ext, known
 
 
 def _film(_settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import rich_click as click
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
 from app.cli.api import api
 from app.cli.demo import demo
@@ -19,8 +21,11 @@ def main() -> None:
 
     Settings come from the environment and from a .env file in the current folder.
     """
-    # The settings read .env themselves. The options and the stack look at the environment, and must see the same.
-    load_dotenv(".env")
+    # The settings read .env themselves. The options and the stack look at the environment, and must see the same: a
+    # variable that is empty there counts as not set.
+    for name, value in dotenv_values(".env").items():
+        if value and not os.environ.get(name):
+            os.environ[name] = value
 
 
 for command in (run, demo, api, worker, doctor):

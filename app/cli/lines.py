@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.console import Console
 from rich.markup import escape
 
@@ -15,6 +19,16 @@ errors = Console(soft_wrap=True, highlight=False, stderr=True)
 def part_line(part: str, line: str) -> None:
     """One line about one part of the stack."""
     console.print(f"[cyan]{part:<8}[/] {escape(line)}")
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """End the command with two lines and exit code 1 when something that it needs is missing or wrong."""
+    try:
+        yield
+    except StackError as error:
+        complain(error)
+        sys.exit(1)
 
 
 def complain(error: StackError) -> None:

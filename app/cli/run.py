@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import rich_click as click
 
-from app.cli.lines import complain, console, part_line
-from app.stack import Stack, StackError
+from app.cli.lines import complaints, console, part_line
+from app.cli.reading import read_settings
+from app.cli.stopping import asked_to_stop, started
+from app.stack import Stack
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+OTHERS_CURE = "For other machines set S3_PUBLIC_ENDPOINT to http://<name of this machine>:{port} and start again."
 
 
 @click.command()
@@ -38,50 +42,34 @@ def run(*, port: int, host: str, data: Path, processes: int, threads: int, web_a
     """Start everything and keep it running.
 
     MongoDB and an object store are started too, unless MONGODB_URI and S3_ENDPOINT name your own.
-    Ctrl-C stops after the running steps; a second Ctrl-C cuts them short.
+    With a --host that other machines reach, set S3_PUBLIC_ENDPOINT too: the addresses of pictures and films say
+    localhost otherwise. Ctrl-C stops after the running steps; a second Ctrl-C cuts them short.
     """
     stack = Stack(
         data, port=port, host=host, processes=processes, threads=threads, web_app=web_app,
         actors=actors, say=part_line,
     )  # fmt: skip
-    try:
+    with complaints():
+        read_settings()
         asyncio.run(serve(stack))
-    except StackError as error:
-        complain(error)
-        sys.exit(1)
 
 
 async def serve(stack: Stack) -> None:
     """Start the stack and return after it was asked to stop and has stopped. Raises StackError."""
-    asked = _asked_to_stop(stack)
-    starting = asyncio.create_task(stack.start())
-    await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait({starting})
-    if starting.cancelled():
+    asked = asked_to_stop(stack)
+    if not await started(stack, unless=asked):
         return
-    await starting
     try:
         console.print(f"\nOpen [bold]{stack.url}[/]   (Ctrl-C stops)\n")
+        if _is_open_to_others(stack):
+            console.print(f"Media addresses say localhost. {OTHERS_CURE.format(port=stack.port)}\n")
         await asked
         console.print("Stopping. Running steps are finished first; Ctrl-C again cuts them short.")
     finally:
         await stack.stop()
 
 
-def _asked_to_stop(stack: Stack) -> asyncio.Future[None]:
-    """Done at the first signal to stop; the next ones make haste."""
-    loop = asyncio.get_running_loop()
-    asked = loop.create_future()
-
-    def ask() -> None:
-        if asked.done():
-            stack.hurry()
-        else:
-            asked.set_result(None)
-
-    # SIGHUP: the terminal was closed.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, ask)
-    return asked
+def _is_open_to_others(stack: Stack) -> bool:
+    """Whether other machines reach the page, but not the media whose addresses it holds."""
+    media = urlsplit(stack.env.get("S3_PUBLIC_ENDPOINT", "")).hostname
+    return stack.host not in LOOPBACK and media == "localhost"

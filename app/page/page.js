@@ -314,7 +314,7 @@ function filmCard({ artworkId, versions, job }) {
     maker.textContent = say(key, { provider });
     choices.forEach((choice, position) => choice.setAttribute("aria-pressed", versions[position] === version));
   }
-  choose(versions.at(-1));
+  choose(versions[0]);
   const again = button("makeNew", () => order("/generation/jobs", { artworkId }), { class: "quiet" });
   return el("section", {},
     el("figure", { class: "film" }, film,

@@ -15,8 +15,9 @@ from app.errors import AnyRequest, language_of
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
 from studio import films
-from studio.artworks import Artwork
+from studio.artworks import Artwork, ArtworkIDTaken
 from studio.errors import StudioError
+from studio.studio import Studio
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The milliseconds of a time that MongoDB can hold, and an id.
@@ -24,6 +25,8 @@ _PLACE = re.compile(rb"(\d{1,14}) ([\w-]{1,64})")
 
 
 class ArtworkCreate(Payload, frozen=True, kw_only=True):
+    artwork_id: Id | None = None
+    """The id that its files were uploaded for; left out, it is the drawing's."""
     title: Title = ""
     description: Story = ""
     """The story as typed; leave it empty when it is told in the recording."""
@@ -33,16 +36,8 @@ class ArtworkCreate(Payload, frozen=True, kw_only=True):
 
 @post("/artworks", status_code=201, sync_to_thread=True)
 def create_artwork(data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
-    """Make an artwork of committed media."""
-    artwork = films.new_artwork(
-        studio,
-        owner,
-        title=data.title.strip(),
-        description=data.description.strip(),
-        cover_asset_id=data.cover_asset_id,
-        audio_asset_id=data.audio_asset_id,
-    )
-    return view_artwork(studio, artwork, language_of(request))
+    """Make an artwork of committed media. Doing it twice gives the same artwork."""
+    return view_artwork(studio, _create(studio, owner, data), language_of(request))
 
 
 @get("/artworks/{artwork_id:str}", sync_to_thread=True)
@@ -65,6 +60,25 @@ def list_gallery(
     found = studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)
     page = found[:limit]
     return view_gallery(studio, owner, page, _cursor(page[-1]) if len(found) > limit else None)
+
+
+def _create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:
+    def store() -> Artwork:
+        return films.new_artwork(
+            studio,
+            owner,
+            artwork_id=data.artwork_id,
+            title=data.title.strip(),
+            description=data.description.strip(),
+            cover_asset_id=data.cover_asset_id,
+            audio_asset_id=data.audio_asset_id,
+        )
+
+    try:
+        return store()
+    except ArtworkIDTaken:
+        # By a second tap on the same button, and now there is something to see.
+        return store()
 
 
 def _cursor(artwork: Artwork) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
 from anyio import move_on_after, to_thread
 from litestar import Response, get, post
+from litestar.exceptions import ValidationException
 from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from pymongo.client_session import ClientSession
@@ -20,6 +22,7 @@ from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_event, view_job
 from broker import run_in_transaction
 from studio import films
+from studio.artworks import ArtworkIDTaken
 from studio.errors import StudioError
 from studio.events import Event
 from studio.jobs import FINAL, Job, LiveJobExists
@@ -30,6 +33,8 @@ from studio.studio import Studio
 # A comment this often keeps proxies from closing a quiet stream, and finds events should the hints fail.
 KEEP_ALIVE_S = 10.0
 _LARGEST_SEQ = 2**63 - 1
+# How often an order may be overtaken by another one before the caller is told that something is wrong.
+_RIVALS = 5
 
 
 class JobCreate(Payload, frozen=True, kw_only=True):
@@ -43,11 +48,24 @@ class JobCreate(Payload, frozen=True, kw_only=True):
     text: Story | None = None
     """The story; it replaces what was typed before."""
 
+    def misplaced(self) -> list[str]:
+        """The fields that have no meaning beside the others, by the names that callers know."""
+        of_new = {"coverAssetId": self.cover_asset_id, "audioAssetId": self.audio_asset_id, "title": self.title}
+        names = [name for name, value in of_new.items() if value and self.artwork_id]
+        # An analysis reads the story, and does not change it.
+        return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
+
 
 @post("/generation/jobs", status_code=202, sync_to_thread=True)
 def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
-    """Ask for a film. While one is being made of the same artwork, its job is the answer."""
-    request_id = request.scope["state"]["request_id"]
+    """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
+    if data.misplaced():
+        raise ValidationException(extra=[{"key": name} for name in data.misplaced()])
+    return _accepted(_order(studio, owner, data, request.scope["state"]["request_id"]), request)
+
+
+def _order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
+    story = data.text.strip() if data.text is not None else None
 
     def store(session: ClientSession) -> Job:
         artwork = films.artwork_to_film(
@@ -57,18 +75,22 @@ def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, reque
             cover_asset_id=data.cover_asset_id,
             audio_asset_id=data.audio_asset_id,
             title=data.title.strip(),
-            story=data.text.strip() if data.text is not None else None,
+            story=story,
             session=session,
         )
+        live = films.live_job(studio, artwork, data.kind, story=story)
+        if live:
+            return live
+        artwork = films.tell(studio, artwork, story, session=session)
         job = films.order(studio, artwork, data.kind, request_id=request_id, session=session)
         send_step(job)
         return job
 
-    try:
-        job = run_in_transaction(studio.client, store)
-    except LiveJobExists:
-        job = films.live_job(studio, data.artwork_id or "", data.kind)
-    return _accepted(job, request)
+    for _ in range(_RIVALS):
+        # Who comes second sees what the first one made when it looks again, or that it has ended since.
+        with suppress(ArtworkIDTaken, LiveJobExists):
+            return run_in_transaction(studio.client, store)
+    return run_in_transaction(studio.client, store)
 
 
 @get("/generation/jobs/{job_id:str}", sync_to_thread=True)

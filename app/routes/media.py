@@ -21,7 +21,7 @@ class UploadCreate(Payload, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=1)]
     """Bytes; the upload must have exactly this many."""
     artwork_id: Id | None = None
-    """The artwork it is for, when there is one already."""
+    """The artwork it is for: one that exists, or the id that an upload before this one was given."""
 
 
 class UploadView(View, frozen=True, kw_only=True):
@@ -32,6 +32,7 @@ class UploadView(View, frozen=True, kw_only=True):
     """To be sent with the upload exactly as they are; they are part of the signature."""
     expires_in_s: int
     artwork_id: str
+    """For the other uploads of the same artwork, and for `POST /artworks`."""
 
 
 class MediaCommit(Payload, frozen=True, kw_only=True):

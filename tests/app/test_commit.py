@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from PIL import Image
 
 from app.client import Client, Json
+from studio import uploads
+from studio.media_assets import Kind
+from studio.objects import StoreUnavailable
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
@@ -276,5 +281,77 @@ def test_a_commit_that_could_not_be_stored_works_the_next_time(
         }
     )
     problem_of(commit(http, body), "INTERNAL")
-    assert commit(http, body).status_code == 201
+    asset = commit(http, body).json()
+    assert traces.keys() == [asset["key"]], "the second try wrote over what the first one left"
     assert len(traces.documents("media_assets")) == 1
+
+
+def test_a_photo_whose_removal_failed_is_removed_by_the_next_commit(
+    client: Client, http: httpx.Client, traces: Traces, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = put(client, picture())
+
+    def away(_key: str) -> None:
+        raise StoreUnavailable("HTTP 500")
+
+    monkeypatch.setattr(product.studio.objects, "delete", away)
+    for _ in range(2):
+        problem_of(commit(http, body), "STORE_UNAVAILABLE")
+        assert traces.keys().count(body["key"]) == 1
+    monkeypatch.undo()
+    asset = commit(http, body).json()
+    assert traces.keys() == [asset["key"]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "mime", "ending"),
+    [("audio", "audio/mp4", "m4a"), ("audio", "audio/webm", "webm"), ("video", "video/mp4", "mp4")],
+)
+def test_recordings_and_films_say_nothing_about_their_maker(
+    client: Client, http: httpx.Client, traces: Traces, tmp_path: Path, *, kind: str, mime: str, ending: str
+) -> None:
+    picture_too = ("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=1") if kind == "video" else ()
+    told = ("-metadata", "title=PhoneMaker", "-metadata", "location=+31.2304+121.4737/")
+    sent = made.run("-f", "lavfi", "-i", "sine=d=1", *picture_too, *told, tmp_path / f"sent.{ending}").read_bytes()
+    assert b"PhoneMaker" in sent
+    asset = commit(http, put(client, sent, kind, mime)).json()
+    assert asset["duration"] == pytest.approx(1.0, abs=0.1)
+    assert traces.keys() == [asset["key"]]
+    stored = traces.read(asset["key"])
+    assert b"PhoneMaker" not in stored
+    assert b"+31.2304" not in stored
+
+
+def test_a_recording_that_holds_nothing_is_silent(
+    client: Client, http: httpx.Client, traces: Traces, tmp_path: Path
+) -> None:
+    whole = made.run(
+        *("-f", "lavfi", "-i", "sine=d=1", "-metadata", "title=PhoneMaker", "-c:a", "libopus"), tmp_path / "whole.webm"
+    ).read_bytes()
+    header = whole[: whole.index(bytes.fromhex("1f43b675")) + 12]  # up to the first sound
+    asset = commit(http, put(client, header, "audio", "audio/webm")).json()
+    assert (asset["silent"], asset["duration"]) == (True, 0.0)
+    assert b"PhoneMaker" not in traces.read(asset["key"])
+
+
+def test_only_so_many_uploads_are_decoded_at_once(
+    client: Client, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, running, most = threading.Lock(), [0], [0]
+    check = uploads._CHECKS[Kind.IMAGE]
+
+    def counted(*arguments: Any) -> Any:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        found = check(*arguments)
+        with lock:
+            running[0] -= 1
+        return found
+
+    monkeypatch.setitem(uploads._CHECKS, Kind.IMAGE, counted)
+    bodies = [put(client, picture(1200, 900)) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda body: commit(http, body), bodies))
+    assert {answer.status_code for answer in answers} == {201}
+    assert most[0] <= uploads.CHECKS_AT_ONCE

@@ -18,6 +18,7 @@ from tests.product import Product, new_artwork, new_client
 BODIES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("UploadCreate", "artworkId"): ("/upload/presign", {"type": "image", "mime": "image/png", "size": 1}),
     ("MediaCommit", "key"): ("/media/commit", {}),
+    ("ArtworkCreate", "artworkId"): ("/artworks", {}),
     ("ArtworkCreate", "coverAssetId"): ("/artworks", {}),
     ("ArtworkCreate", "audioAssetId"): ("/artworks", {}),
     ("JobCreate", "artworkId"): ("/generation/jobs", {}),

@@ -110,3 +110,10 @@ def test_a_named_client_of_a_single_deployment_keeps_to_itself(single: httpx.Cli
 
 def test_a_malformed_client_id_is_refused_in_single_mode_too(single: httpx.Client) -> None:
     problem_of(single.get("/gallery", headers={"X-Client-Id": "short"}), "CLIENT_ID_INVALID")
+
+
+def test_nobody_can_name_the_one_family(single: httpx.Client, anonymous: httpx.Client) -> None:
+    from app.identity import _SINGLE_CLIENT
+
+    for browser in (single, anonymous):
+        problem_of(browser.get("/gallery", headers={"X-Client-Id": _SINGLE_CLIENT}), "CLIENT_ID_INVALID")

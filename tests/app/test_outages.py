@@ -12,11 +12,14 @@ import pytest
 
 from app.client import Client, Json
 from app.stack import Servers
+from app.stack.ports import free_port
 from app.stack.servers import Server
+from studio.settings import Settings
+from studio.studio import Studio
 from tests.app.problems import problem_of
 from tests.app.uploads import picture, put
 from tests.app.waiting import eventually
-from tests.product import Product, new_artwork
+from tests.product import Product, new_artwork, serving
 
 
 @contextmanager
@@ -81,3 +84,39 @@ def test_without_the_store_calls_are_refused_and_no_job_is_lost(
         eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["step"] == "capture_video")
     assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
     assert http.post("/media/commit", json=upload).status_code == 201
+
+
+@contextmanager
+def another_web(product: Product, **changed: str) -> Iterator[tuple[httpx.Client, Settings]]:
+    """A web process of its own, started now."""
+    from app.application import create_app
+
+    studio = Studio(product.studio.settings.model_copy(update=changed))
+    headers = {"X-Client-Id": "a-client-of-it"}
+    with serving(create_app(studio, product.broker)) as url, httpx.Client(base_url=url, headers=headers) as http:
+        yield http, studio.settings
+    studio.close()
+
+
+def test_a_web_process_that_starts_without_the_store_prepares_when_it_is_there(
+    product: Product, servers: Servers
+) -> None:
+    servers.rclone.kill()
+    try:
+        with another_web(product, s3_bucket="a-new-bucket") as (http, _):
+            health = http.get("/healthz")
+            assert health.status_code == 503
+            assert health.json()["checks"]["s3"] != "ok"
+            assert http.get("/gallery").is_success
+            servers.rclone.restart()
+            eventually(lambda: http.get("/healthz").json()["checks"]["s3"] == "ok")
+    finally:
+        servers.rclone.restart()
+
+
+def test_a_web_process_starts_without_the_database(product: Product) -> None:
+    uri = f"mongodb://127.0.0.1:{free_port()}/?directConnection=true"
+    with another_web(product, mongodb_uri=uri) as (http, _), ThreadPoolExecutor() as pool:
+        gallery, health = pool.submit(http.get, "/gallery"), pool.submit(http.get, "/healthz")
+        problem_of(gallery.result(), "DATABASE_UNAVAILABLE")
+        assert health.result().status_code == 503

@@ -90,3 +90,16 @@ def test_the_bucket_takes_only_what_was_announced(
     door = presign(http, size=len(picture())).json()
     assert client._bucket.put(door["url"], content=content, headers={"Content-Type": mime}).status_code >= 400
     assert traces.keys() == []
+
+
+def test_all_uploads_of_a_new_artwork_go_to_one_folder(http: httpx.Client) -> None:
+    first = presign(http).json()
+    second = presign(http, type="audio", mime="audio/webm", artworkId=first["artworkId"]).json()
+    assert second["artworkId"] == first["artworkId"]
+    assert second["key"].partition("/upload/")[0] == first["key"].partition("/upload/")[0]
+
+
+@pytest.mark.parametrize("artwork_id", ["made-up", "x" * 21, "x" * 23])
+def test_an_artwork_id_that_we_never_made_is_not_found(http: httpx.Client, artwork_id: str) -> None:
+    problem_of(presign(http, artworkId=artwork_id), "NOT_FOUND")
+    problem_of(http.post("/artworks", json={"artworkId": artwork_id}), "NOT_FOUND")

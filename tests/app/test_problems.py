@@ -64,6 +64,18 @@ def test_the_buckets_door_refuses_with_a_problem_too(product: Product) -> None:
     studio.close()
 
 
+@pytest.mark.parametrize("path", ["/gallery", "/healthz", "/no/such/place", "/artworks/nothing", "/gallery?limit=0"])
+def test_no_answer_is_kept_guessed_at_or_told_of_elsewhere(http: httpx.Client, path: str) -> None:
+    headers = http.get(path).headers
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_page_says_itself_how_long_it_may_be_kept(http: httpx.Client) -> None:
+    assert http.get("/").headers.get_list("cache-control") == ["no-cache"]
+
+
 def test_an_accept_header_for_pages_still_gets_a_problem(http: httpx.Client) -> None:
     problem_of(http.get("/nowhere", headers={"Accept": "text/html"}), "NOT_FOUND")
 

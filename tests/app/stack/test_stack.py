@@ -20,6 +20,7 @@ from app.stack.mongod import WANTED_PORT
 from app.stack.ports import free_port
 from app.stack.processes import session_members
 
+OWN_SERVERS = {"MONGODB_URI", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"}
 MakeStack = Callable[..., Stack]
 Lines = list[tuple[str, str]]
 
@@ -32,7 +33,7 @@ def lines() -> Lines:
 @pytest.fixture
 def make_stack(tmp_path: Path, lines: Lines) -> MakeStack:
     def make(**options: Any) -> Stack:
-        outside = {name: value for name, value in os.environ.items() if name not in {"MONGODB_URI", "S3_ENDPOINT"}}
+        outside = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS}
         settings: dict[str, Any] = {
             "port": free_port(),
             "web_app": "tests.app.stack.dummy_web:app",
@@ -123,6 +124,14 @@ def test_taken_web_port_gives_another_one_and_says_so(make_stack: MakeStack, lin
     assert stack.port != taken_port
     assert ("web", f"port {taken_port} is taken, so it uses {stack.port}") in lines
     assert stack.env["S3_PUBLIC_ENDPOINT"] == stack.url == f"http://localhost:{stack.port}"
+
+
+def test_public_address_of_the_store_that_was_given_is_kept(servers_only: MakeStack) -> None:
+    async def scenario() -> str:
+        async with servers_only(env={"S3_PUBLIC_ENDPOINT": "http://studio.example:8080"}) as stack:
+            return stack.env["S3_PUBLIC_ENDPOINT"]
+
+    assert asyncio.run(scenario()) == "http://studio.example:8080"
 
 
 def test_second_stack_on_the_same_folder_is_refused(servers_only: MakeStack) -> None:

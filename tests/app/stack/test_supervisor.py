@@ -11,7 +11,7 @@ import pytest
 
 from app.stack import PartFailed, supervisor
 from app.stack.conditions import until
-from app.stack.processes import session_members
+from app.stack.processes import companions, session_members
 from app.stack.supervisor import Part, Supervisor
 
 TOUCH_AND_WAIT = "import pathlib, signal; pathlib.Path('{ready}').touch(); signal.pause()"
@@ -159,3 +159,38 @@ def test_long_log_keeps_its_end_only(tmp_path: Path, keeper: Supervisor, monkeyp
     assert log.read_text().startswith("line ")
     assert log.read_text().endswith("line 499\n")
     assert log.stat().st_size <= 100
+
+
+def test_companion_of_a_killed_part_may_finish_first(tmp_path: Path, keeper: Supervisor) -> None:
+    assert run_with_companion(tmp_path, keeper, "time.sleep(0.3); done.touch()") == []
+    assert (tmp_path / "done").exists()
+
+
+def test_companion_that_does_not_finish_is_killed(
+    tmp_path: Path, keeper: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "COMPANIONS_S", 0.1)
+    assert run_with_companion(tmp_path, keeper, "time.sleep(600)") == []
+
+
+def run_with_companion(tmp_path: Path, keeper: Supervisor, then: str) -> list[int]:
+    """Kill a part that has a process in a session of its own, which then does something; what is left of it."""
+    # It learns of its parent's end as a guardian does: its standard input ends.
+    code = f"import pathlib, sys, time; done = pathlib.Path('{tmp_path / 'done'}'); sys.stdin.read(); {then}"
+    parent = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {code!r}], stdin=subprocess.PIPE, "
+        "start_new_session=True); "
+    )
+
+    async def scenario() -> list[int]:
+        part = script(tmp_path, parent + TOUCH_AND_WAIT, grace_s=600)
+        await keeper.start(part)
+        pid = keeper.pid("part")
+        assert pid is not None
+        (companion,) = companions(pid)
+        stopping = asyncio.create_task(keeper.stop(part))
+        keeper.kill(part)
+        await stopping
+        return session_members(companion)
+
+    return asyncio.run(scenario())

@@ -1,0 +1,28 @@
+"""Reading the settings for a command: what is wrong with them is said in words, not in a traceback."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from app.stack import StackError
+from studio.settings import Settings
+
+OWNER_KEY_CURE = "Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good."
+
+
+def read_settings() -> Settings:
+    """The settings of the environment and of .env. Raises StackError when one is not valid."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        # Not the error's own text: it repeats the value, which may be a key.
+        wrong = "; ".join(f"{'.'.join(map(str, row['loc'])).upper()}: {row['msg']}" for row in error.errors())
+        raise StackError(
+            f"Some settings are not valid ({wrong}).", "Correct them in the environment or in .env."
+        ) from error
+
+
+def require_owner_key(settings: Settings) -> None:
+    """Raises StackError when there is no key for owner ids. The embedded stack makes one of its own."""
+    if not settings.owner_key.get_secret_value():
+        raise StackError("OWNER_KEY is not set, and a deployment of your own needs one.", OWNER_KEY_CURE)

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from app.cli import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    # Set once and deleted, so that what the command takes from a .env is taken back after the test.
+    for name in ("OWNER_KEY", "LOG_LEVEL", "PORT", "S3_REGION"):
+        monkeypatch.setenv(name, "")
+    return tmp_path
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """What uvicorn is asked for, in place of serving."""
+    asked: dict[str, object] = {}
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: asked.update(options, app=app))
+    return asked
+
+
+def huaban(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def test_api_without_an_owner_key_says_what_to_set(served: dict[str, object]) -> None:
+    done = huaban("api")
+    assert done.exit_code == 1
+    what, mend = done.stderr.splitlines()
+    assert "OWNER_KEY is not set" in what
+    assert mend.startswith("Set OWNER_KEY")
+    assert not served
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "run", "demo"])
+def test_setting_that_is_not_valid_ends_a_command_with_two_lines(
+    command: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    done = huaban(command)
+    assert done.exit_code == 1
+    what, mend = done.stderr.splitlines()
+    assert "LOG_LEVEL" in what
+    assert ".env" in mend
+    assert not list(folder.iterdir())
+
+
+def test_env_file_speaks_where_the_environment_is_empty(
+    folder: Path, served: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("OWNER_KEY=long-and-random\nPORT=9000\nS3_REGION=eu-1\nLOG_LEVEL=\n")
+    monkeypatch.setenv("S3_REGION", "us-2")
+    assert huaban("api").exit_code == 0
+    assert served["port"] == 9000
+    assert os.environ["PORT"] == "9000"
+    assert os.environ["S3_REGION"] == "us-2"
