@@ -64,11 +64,14 @@ class Client:
     def post(self, path: str, body: Json | None = None) -> Json:
         return _body(self._api.post(path, json=body or {}))
 
-    def upload(self, path: Path, kind: str) -> Json:
-        """Presign, put and commit one file; the media asset that came of it."""
+    def upload(self, path: Path, kind: str, *, artwork_id: str | None = None) -> Json:
+        """Presign, put and commit one file; the media asset that came of it.
+
+        `artwork_id` is of the artwork it is for: an existing one, or the id that an earlier upload was given.
+        """
         content = path.read_bytes()
         mime = MIME_TYPES.get(path.suffix.lower(), "application/octet-stream")
-        door = self.post("/upload/presign", {"type": kind, "mime": mime, "size": len(content)})
+        door = self.post("/upload/presign", {"type": kind, "mime": mime, "size": len(content), "artworkId": artwork_id})
         stored = self._bucket.put(door["url"], content=content, headers=door["headers"])
         if stored.status_code >= 400:
             raise Refused({"code": "UPLOAD_REFUSED", "message": f"The bucket answered {stored.status_code}."})

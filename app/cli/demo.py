@@ -160,7 +160,7 @@ def make_film(client: Client, work: Work, out: Path) -> None:
     """Send the work to a deployment, watch its job, and save what came of it. Raises Refused when it fails."""
     client.post("/init")
     cover = client.upload(work.drawing, "image")
-    voice = client.upload(work.audio, "audio") if work.audio else None
+    voice = client.upload(work.audio, "audio", artwork_id=cover["artworkId"]) if work.audio else None
     artwork = client.post(
         "/artworks",
         {

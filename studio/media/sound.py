@@ -54,7 +54,10 @@ def inspect(path: Path, *, max_seconds: float) -> SoundFacts:
             raise StudioError("KIND_MISMATCH", kind="audio")
         if not media.streams.audio:
             raise StudioError("AUDIO_UNREADABLE")
-        codec = media.streams.audio[0].codec_context.name
+        # A header that was cut short can leave a track without a decoder, which the library's types rule out.
+        codec = getattr(media.streams.audio[0].codec_context, "name", None)
+        if codec is None:
+            raise StudioError("AUDIO_UNREADABLE")
         heard = _listen(media, max_seconds=max_seconds)
     mime, ext = _TYPES[container.name]
     return SoundFacts(mime, ext, round(heard.seconds, 3), heard.silent, codec, container.demuxer)
