@@ -100,7 +100,7 @@ class Supervisor:
             pid = self.pid(part.name)
             if pid is not None:
                 # Looked for now: once their parent is dead, nothing tells any more whose they are.
-                self._companions[part.name] = companions(pid)
+                self._companions.setdefault(part.name, []).extend(companions(pid))
                 kill_session(pid)
 
     async def drop(self, part: Part) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from app.client import Client, Json, Refused
 from studio.jobs import JobStatus
-from tests.app.waiting import eventually
 from tests.product import Product, new_artwork
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("worker")
 

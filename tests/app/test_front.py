@@ -23,7 +23,7 @@ from app.stack.ports import free_port
 from studio.objects import ObjectStore
 from tests.app.stack.dummy_web import app as dummy_web
 from tests.app.stores import store_of
-from tests.app.waiting import eventually
+from tests.waiting import eventually
 
 MAX_BYTES = 2_000_000
 PNG = {"Content-Type": "image/png"}

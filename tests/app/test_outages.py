@@ -18,8 +18,8 @@ from studio.settings import Settings
 from studio.studio import Studio
 from tests.app.problems import problem_of
 from tests.app.uploads import picture, put
-from tests.app.waiting import eventually
 from tests.product import Product, new_artwork, serving
+from tests.waiting import eventually
 
 
 @contextmanager

@@ -11,8 +11,8 @@ import pytest
 from studio.language import Language
 from studio.studio import Studio
 from tests.app.problems import problem_of
-from tests.app.waiting import eventually
 from tests.product import Product, serving
+from tests.waiting import eventually
 
 SECRET = "the fox that nobody may hear of"
 JSON = {"Content-Type": "application/json"}

@@ -17,7 +17,7 @@ from bson import Timestamp
 from pymongo import MongoClient
 
 from broker import LeaseLost, MongoBroker, complete_current, transaction
-from tests.app.waiting import eventually
+from tests.waiting import eventually
 
 client: MongoClient[Any] = MongoClient(os.environ["TEST_MONGODB_URI"])
 database = client[os.environ["TEST_DATABASE"]]

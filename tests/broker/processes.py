@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo.database import Database
 
-from tests.app.waiting import eventually
+from tests.waiting import eventually
 
 
 class WorkerProcess:

@@ -14,10 +14,10 @@ from pymongo.database import Database
 from broker import MongoBroker
 from broker.consumer import MongoConsumer
 from broker.delivery import Delivery
-from tests.app.waiting import eventually
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
+from tests.waiting import eventually
 
 Consume = Callable[..., MongoConsumer]
 

@@ -21,10 +21,10 @@ from broker import (
 )
 from broker.consumer import MongoConsumer
 from broker.delivery import set_current
-from tests.app.waiting import eventually
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
+from tests.waiting import eventually
 
 
 @pytest.fixture

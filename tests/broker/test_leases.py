@@ -13,10 +13,10 @@ from pymongo import monitoring
 from pymongo.database import Database
 
 from broker import MongoBroker
-from tests.app.waiting import eventually
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
+from tests.waiting import eventually
 
 
 @pytest.fixture

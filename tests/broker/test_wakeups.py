@@ -10,10 +10,10 @@ from pymongo.database import Database
 from broker import MongoBroker
 from broker.consumer import MongoConsumer
 from broker.wakeups import Wakeups
-from tests.app.waiting import eventually
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
+from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
 

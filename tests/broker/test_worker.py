@@ -17,10 +17,10 @@ from pymongo.database import Database
 from app.stack import Servers
 from broker import MongoBroker, complete_current, current_delivery, transaction
 from broker.transaction import DURABLE
-from tests.app.waiting import eventually
 from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
+from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
 

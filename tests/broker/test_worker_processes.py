@@ -10,9 +10,9 @@ import pytest
 from pymongo.database import Database
 
 from broker import MongoBroker
-from tests.app.waiting import eventually
 from tests.broker.conftest import StartProcess
 from tests.broker.queues import Queue, message
+from tests.waiting import eventually
 
 
 class Runs:

@@ -17,8 +17,8 @@ from app import samples
 from app.client import Client, Json
 from bench.figures import family
 from studio.pipelines import PLANS, JobKind
-from tests.app.waiting import eventually
 from tests.product import Product, new_artwork
+from tests.waiting import eventually
 
 POINTS = ("before", "worked", "committed")
 CALL = {"call.intended", "call.accepted"}

@@ -18,7 +18,7 @@ from PIL import Image
 
 from app.cli.demo import SAMPLES, sample, work_of
 from app.stack.ports import free_port
-from tests.app.waiting import eventually
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 RESULTS = {"demo.mp4", "demo-analysis.png", "demo-frames.png"}

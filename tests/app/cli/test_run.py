@@ -11,7 +11,7 @@ import pytest
 
 from app.stack.ports import free_port
 from app.stack.processes import session_members
-from tests.app.waiting import eventually
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 
