@@ -49,14 +49,17 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
         for name, value in env.items():
             patch.setenv(name, value)
         settings.cache_clear()
+        # First, because it makes the fake known before anything imports the actors.
+        from tests.worker import broker, studio  # isort: skip
         from app.application import create_app
-        from tests.worker import broker, studio
 
-        service.make_clip()
-        studio.prepare()
-        yield Product(studio, broker, create_app(studio, broker), service, env)
-        broker.close()
-        studio.close()
+        # The fake reads the environment when it is made. From here on nothing does, and no other test may see it.
+        assert studio.providers.animator.name == "fake"
+    service.make_clip()
+    studio.prepare()
+    yield Product(studio, broker, create_app(studio, broker), service, env)
+    broker.close()
+    studio.close()
 
 
 @contextmanager

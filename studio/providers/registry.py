@@ -18,6 +18,13 @@ _registry: dict[str, dict[str, str]] = {
     "transcriber": {"local": "studio.providers.local_transcriber:LocalTranscriber"},
 }
 
+_SETTINGS = {
+    "animator": "video_provider",
+    "writer": "llm_provider",
+    "seer": "llm_provider",
+    "transcriber": "asr_provider",
+}
+
 
 def register(capability: str, name: str, path: str) -> None:
     """Make a provider known; `path` is "module:Class", whose constructor takes the settings and the object store."""
@@ -25,20 +32,22 @@ def register(capability: str, name: str, path: str) -> None:
 
 
 def _make(capability: str, name: str, settings: Settings, objects: ObjectStore) -> Any:
-    known = _registry[capability]
-    if name not in known:
-        raise ValueError(f"There is no {capability} named {name!r}; known are: {', '.join(sorted(known))}.")
-    module, _, attribute = known[name].partition(":")
+    module, _, attribute = _registry[capability][name].partition(":")
     return getattr(import_module(module), attribute)(settings, objects)
 
 
 class Providers:
-    """The providers that the settings choose, each made when first used."""
+    """The providers that the settings choose, each made when first used. Raises ValueError for a name nobody knows."""
 
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
         self._settings = settings
         self._objects = objects
         self._animators: dict[str, Animator] = {}
+        for capability, setting in _SETTINGS.items():
+            # At the start, where somebody looks, and not in the middle of the first film.
+            chosen, known = getattr(settings, setting), _registry[capability]
+            if chosen not in known:
+                raise ValueError(f"{setting.upper()}={chosen} is not known; choose one of: {', '.join(sorted(known))}.")
 
     @property
     def animator(self) -> Animator:
