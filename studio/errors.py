@@ -173,8 +173,14 @@ REGISTRY: dict[str, ErrorKind] = {
     "MIME_NOT_SUPPORTED": _row(
         415,
         415,
-        zh=("不支持 {mime} 格式。", "可用的格式请见 /init 返回的上传说明。"),
-        en=("The format {mime} is not supported.", "The answer of /init lists the formats that are."),
+        zh=(
+            "不支持 {mime} 格式。",
+            "图片请用 JPEG、PNG 或 WebP，录音请用 MP3、M4A、WebM、WAV、OGG 或 FLAC，视频请用 MP4、WebM 或 MOV。",
+        ),
+        en=(
+            "The format {mime} is not supported.",
+            "Pictures: JPEG, PNG, WebP. Recordings: MP3, M4A, WebM, WAV, OGG, FLAC. Films: MP4, WebM, MOV.",
+        ),
     ),
     "NO_STORY": _row(
         422,
