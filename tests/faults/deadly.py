@@ -11,10 +11,12 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+# First, because it makes the fake known before anything imports the actors.
+from tests.worker import broker, studio  # isort: skip
+
 from actors import steps
 from studio.jobs import Job
 from studio.providers import AnimationRequest
-from tests.worker import broker, studio
 
 _graves = Path(os.environ["GRAVES"])
 _perform, _settle = steps.perform, steps.settle

@@ -21,6 +21,7 @@ from tests.product import Product, new_artwork
 from tests.waiting import eventually
 
 POINTS = ("before", "worked", "committed")
+MOST_STARTS = 40
 CALL = {"call.intended", "call.accepted"}
 STEPS = [step.name for step in PLANS[JobKind.VIDEO]]
 
@@ -55,7 +56,9 @@ def run_until_it_ends(client: Client, product: Product, job: Json, graves: Path,
         return bool(client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"])
 
     # Dramatiq's main process ends with its worker; a supervisor would start it again, and so do we.
-    while not has_ended():
+    for _ in range(MOST_STARTS):
+        if has_ended():
+            break
         with worker_process("tests.faults.deadly", env, graves.parent / "worker.log") as process:
             eventually(lambda: process.poll() is not None or has_ended(), limit_s=60)
     return {path.name for path in graves.iterdir()} - spared
