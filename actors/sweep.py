@@ -19,6 +19,7 @@ from dramatiq.errors import ConnectionError as BrokerConnectionError
 from actors.steps import message_id, send_step
 from actors.wiring import broker, studio
 from broker import State, reschedule_current, run_in_transaction
+from broker.stats import states
 from studio.films import stop_job
 from studio.jobs import Failure, Job
 
@@ -42,9 +43,9 @@ def sweep() -> None:
 
 def look_after(jobs: list[Job]) -> None:
     """See to those jobs whose message does not wait or run any more."""
-    states = broker.states("default", [message_id(job) for job in jobs])
+    found = states(broker, "default", [message_id(job) for job in jobs])
     for job in jobs:
-        state = states.get(message_id(job))
+        state = found.get(message_id(job))
         if state in FINISHED or state is None:
             try:
                 mend(job, state)

@@ -10,6 +10,7 @@ from litestar import Response, get
 from pymongo.errors import PyMongoError
 
 from app.dependencies import TheBroker, TheStudio
+from broker.stats import age_of_oldest_ready_s, has_busy_worker
 from studio.errors import NotNow
 
 STUCK_AFTER_S = 60.0
@@ -21,8 +22,8 @@ def healthz(studio: TheStudio, broker: TheBroker) -> Response[dict[str, Any]]:
     """200 when the database and the bucket answer and ready work is being claimed, 503 otherwise."""
 
     def queue_moves() -> None:
-        age_s = broker.age_of_oldest_ready_s()
-        if age_s > STUCK_AFTER_S and not broker.has_busy_worker():
+        age_s = age_of_oldest_ready_s(broker)
+        if age_s > STUCK_AFTER_S and not has_busy_worker(broker):
             raise NotNow(f"work has been waiting for {age_s:.0f} s")
 
     checks = {
