@@ -8,20 +8,44 @@ It knows nothing of the product around it. Three lines put it to work:
 """
 
 from broker.broker import MongoBroker
+from broker.composition import group
+from broker.dead_letters import DeadLetter, Retried, count_dead, get_dead, list_dead, purge_dead, retry_dead
 from broker.delivery import Delivery, complete_current, current_delivery, reschedule_current
 from broker.documents import State
-from broker.errors import LeaseLost
+from broker.errors import Canceled, InvalidUniqueKey, LeaseLost, MessageTooLarge
+from broker.lookout import Paused
+from broker.middleware import Cancellation, CurrentTransaction, UniqueKeys
+from broker.stats import QueueStats, age_of_oldest_ready_s, has_busy_worker, queue_stats
 from broker.transaction import current_session, run_in_transaction, transaction
 
 __all__ = [
+    "Canceled",
+    "Cancellation",
+    "CurrentTransaction",
+    "DeadLetter",
     "Delivery",
+    "InvalidUniqueKey",
     "LeaseLost",
+    "MessageTooLarge",
     "MongoBroker",
+    "Paused",
+    "QueueStats",
+    "Retried",
     "State",
+    "UniqueKeys",
+    "age_of_oldest_ready_s",
     "complete_current",
+    "count_dead",
     "current_delivery",
     "current_session",
+    "get_dead",
+    "group",
+    "has_busy_worker",
+    "list_dead",
+    "purge_dead",
+    "queue_stats",
     "reschedule_current",
+    "retry_dead",
     "run_in_transaction",
     "transaction",
 ]

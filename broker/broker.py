@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property, partial
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from bson import MinKey
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from dramatiq import Middleware
@@ -19,24 +22,34 @@ from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
 from dramatiq.middleware import default_middleware
 from dramatiq_mongodb import MongoDBBroker
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from broker import documents
+from broker.acks import Acks
 from broker.consumer import MongoConsumer
 from broker.delivery import Delivery, current_delivery
 from broker.documents import State
-from broker.errors import LeaseLost, Unreadable, driver_errors, is_passing
+from broker.errors import driver_errors
 from broker.leases import Lease
-from broker.middleware import DeliveryLifecycle
+from broker.lookout import Lookout, Paused
+from broker.middleware import Cancellation, DeliveryLifecycle
+from broker.sending import Outgoing, outgoing, store, store_many
 from broker.shelf import Shelf
-from broker.transaction import DURABLE, current_session
-from broker.wakeups import Wakeups
+from broker.takeover import take_over
+from broker.transaction import DURABLE, current_session, on_commit
+
+T = TypeVar("T")
 
 HOUR_MS = 3_600_000
+ASK_AGAIN_S = 0.5
+_COLLECTION_NAME = re.compile(r"[^$\0]{1,200}")
+
+_batch: ContextVar[list[Outgoing] | None] = ContextVar("batch", default=None)
 
 
 class MongoBroker(MongoDBBroker):  # type: ignore[misc]
@@ -70,22 +83,28 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     ) -> None:
         if middleware is None:
             middleware = [kind() for kind in default_middleware]
-        # First in the list: its `before` hooks run before all others and its `after` hooks after all others, so a
-        # delivery is current for as long as any middleware deals with it.
-        super().__init__(
-            database=database,
-            collection_prefix=collection_prefix,
-            middleware=[DeliveryLifecycle(), *middleware],
-        )
+        self._lifecycle = DeliveryLifecycle()
+        super().__init__(database=database, collection_prefix=collection_prefix, middleware=middleware)
+        _checked(f"{self._collection_prefix}dramatiq_controls")
         self.queues: dict[str, Collection[Any]] = {}
         self.acks: dict[str, Collection[Any]] = {}
+        self.lease_s = lease_s
         self.prefetch_per_thread = prefetch_per_thread
         self.done_ttl_ms = done_ttl_ms
+        self.completed = documents.done(keep_ms=done_ttl_ms)
         self.stopping = Event()
+        self.has_worker = False
         self.worker_threads = 1
         self.shelves: dict[str, Shelf] = {}
         self.claim_order = itertools.count()
-        self.wakeups = Wakeups(database, self._collection_prefix)
+        self.controls = database.get_collection(
+            f"{self._collection_prefix}dramatiq_controls",
+            codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
+            write_concern=DURABLE,
+            read_preference=ReadPreference.PRIMARY,
+        )
+        self.completions = Acks(self)
+        self.lookout = Lookout(self)
         self.lease = Lease(
             database.client,
             database.name,
@@ -101,175 +120,285 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def close(self) -> None:
         """Stop claiming and the background parts, and close the connections to the database."""
         self.stopping.set()
-        self.wakeups.stop()
+        self.lookout.stop()
+        self.completions.close(within_s=self.lease_s)
         self.lease.close()
         super().close()
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MongoConsumer:
-        """A consumer of one queue, holding at most `prefetch` messages and idling `timeout` milliseconds at a time."""
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
+        """A consumer of one queue, holding at most `prefetch` messages and idling `timeout` milliseconds at a time.
+
+        Of quick messages it holds more, see `Shelf.capacity`.
+        """
+        self._queue(queue_name)
         if self.prefetch_per_thread is not None:
             prefetch = self.prefetch_per_thread * self.worker_threads
-        with driver_errors():
-            self._ensure_indexes(queue_name)
-            self.lease.cover(self.queues[queue_name].name)
-        self.wakeups.start()
         return MongoConsumer(self, queue_name, prefetch=prefetch, timeout_ms=timeout)
 
     def declare_queue(self, queue_name: str) -> None:
-        """Make a queue known. Nothing is asked of the database before the queue is used."""
+        """Make a queue known. Nothing is asked of the database before the queue is used.
+
+        Raises ValueError for a name that a collection cannot have.
+        """
         if queue_name in self.queues:
             return
+        name = _checked(self._collection_prefix + queue_name)
         self.emit_before("declare_queue", queue_name)
         queue = self.database.get_collection(
-            self._collection_prefix + queue_name,
+            name,
             codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
             write_concern=DURABLE,
             # Whatever the client was told: a secondary shows messages that were claimed or finished meanwhile.
             read_preference=ReadPreference.PRIMARY,
         )
-        self.queues[queue_name] = queue
         # Claims and acks need not survive a failover: one that is rolled back leaves the message ready or leased as it
-        # was, and it is delivered once more (a leased one as a stray, see the consumer), which at-least-once allows
+        # was, and it is delivered once more (a leased one as a stray, see the lookout), which at-least-once allows
         # and the token of the old delivery cannot undo.
         self.acks[queue_name] = queue.with_options(write_concern=WriteConcern(w=1))
         self.shelves[queue_name] = Shelf()
+        self.queues[queue_name] = queue
         self.emit_after("declare_queue", queue_name)
+
+    def add_middleware(
+        self, middleware: Middleware, *, before: type[Middleware] | None = None, after: type[Middleware] | None = None
+    ) -> None:
+        """As in Dramatiq, which would tell `after_declare_actor` of earlier actors' names instead of the actors."""
+        # https://github.com/Bogdanp/dramatiq/issues/743
+        actors: dict[str, Any] = self.actors  # type: ignore[has-type]
+        self.actors = {}
+        try:
+            super().add_middleware(middleware, before=before, after=after)
+        finally:
+            self.actors = actors
+        for actor in actors.values():
+            middleware.after_declare_actor(self, actor)
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As in Dramatiq, after what this broker does itself."""
+        getattr(self._lifecycle, f"before_{signal}")(self, *args, **kwargs)
+        super().emit_before(signal, *args, **kwargs)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """As in Dramatiq, before what this broker does itself.
+
+        From the end of an actor on, what middleware sends and stores joins its message's ack.
+        """
+        if signal in ("process_message", "skip_message") and isinstance(args[0], Delivery):
+            args[0].is_over = True
+        super().emit_after(signal, *args, **kwargs)
+        getattr(self._lifecycle, f"after_{signal}")(self, *args, **kwargs)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Store a message; it is ready after `delay` milliseconds on the server's clock.
 
         Inside `transaction` it is stored by the commit. The message that is being run is rescheduled instead; one that
-        is stored already is left as it is, and one that has finished runs again. Raises ConnectionError.
+        is stored already is left as it is, and one that has finished runs again. Returns the message or, if its
+        `unique_key` belongs to a living message, that one.
+
+        Raises ConnectionError, QueueNotFound, MessageTooLarge, InvalidUniqueKey, and the encoder's error for arguments
+        that it does not take: with the default encoder a TypeError for what is not JSON.
         """
-        if message.queue_name not in self.queues:
-            raise QueueNotFound(message.queue_name)
+        self._queue(message.queue_name)
         self.emit_before("enqueue", message, delay)
         if delay:
             message = _copy(message, eta=current_millis() + delay)
-        running = current_delivery()
-        if running is not None and running.message_id == message.message_id:
+        running = self._delivery_of(message)
+        if running:
             self._reschedule(running, message, delay)
-        elif current_session():
-            self._store_in_transaction(message, delay)
         else:
-            with driver_errors():
-                self._store(message, delay)
+            message = self._send(outgoing(message, priority=self._priority_of(message), delay_ms=delay))
         self.emit_after("enqueue", message, delay)
         return message
+
+    def enqueue_many(self, messages: Iterable[Message[Any]], *, delay: int | None = None) -> list[Message[Any]]:
+        """Store many messages in few commands; each as by `enqueue`. In a transaction they commit with it.
+
+        Outside one a failure in the middle leaves some of them stored; sending them all again is safe, because a
+        message that is stored already is left as it is.
+        """
+        with self.batch():
+            return [self.enqueue(message, delay=delay) for message in messages]
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Store what the calling thread sends in the block at its end, in few commands; nothing if it raises."""
+        if _batch.get() is not None:
+            yield
+            return
+        batch: list[Outgoing] = []
+        token = _batch.set(batch)
+        try:
+            yield
+        finally:
+            _batch.reset(token)
+        by_queue = defaultdict(list)
+        for item in batch:
+            by_queue[item.message.queue_name].append(item)
+        for queue_name, items in by_queue.items():
+            self._store(queue_name, partial(_store_many, items))
+
+    @property
+    def collection_prefix(self) -> str:
+        """What the name of each of the broker's collections begins with: "" or something that ends in "_"."""
+        return str(self._collection_prefix)
 
     def requeue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """The same as `enqueue`, which knows a message it has seen before."""
         return self.enqueue(message, delay=delay)
 
+    def cancel(self, message_id: str, *, queue_name: str = "default") -> bool:
+        """Stop a message: at once while it waits, within a second or so while it runs; False when it has ended.
+
+        A message that runs gets `Canceled` raised in its actor where the Cancellation middleware is in use, and is not
+        run again in any case. Raises ConnectionError.
+        """
+        queue, wanted = self._queue(queue_name), UUID(message_id)
+        waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
+        with driver_errors():
+            if queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms)).matched_count:
+                return True
+            running = {"_id": wanted, "state": State.CONSUMED}
+            return queue.update_one(running, {"$set": {"canceled": True}}).matched_count > 0
+
+    def pause(self, *, queue: str | None = None, actor: str | None = None) -> None:
+        """Have no worker start messages of a queue or an actor, until `resume`. What runs is finished.
+
+        It is stored, and known to every worker within a second. Raises ConnectionError.
+        """
+        with driver_errors():
+            for pause in _pauses(queue, actor):
+                self.controls.replace_one({"_id": pause["_id"]}, pause, upsert=True)
+
+    def resume(self, *, queue: str | None = None, actor: str | None = None) -> None:
+        """Undo `pause`. Raises ConnectionError."""
+        with driver_errors():
+            for pause in _pauses(queue, actor):
+                self.controls.delete_one({"_id": pause["_id"]})
+
+    def paused(self) -> Paused:
+        """What is paused now. Raises ConnectionError."""
+        with driver_errors():
+            return Paused.of(self.controls.find({"kind": "pause"}))
+
     def flush(self, queue_name: str) -> None:
         """Remove every message of a queue, whatever its state."""
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
+        queue = self._queue(queue_name)
         with driver_errors():
-            self.queues[queue_name].delete_many({})
+            queue.delete_many({})
 
     def join(self, queue_name: str, *, interval: int = 50, timeout: int | None = None) -> None:
         """Wait until the queue has no live message, looking every `interval` milliseconds. Meant for tests.
 
         Raises QueueJoinTimeout after `timeout` milliseconds.
         """
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
+        queue = self._queue(queue_name)
         deadline = time.monotonic() + timeout / 1000 if timeout is not None else None
         with driver_errors():
-            while self.queues[queue_name].find_one({"state": {"$in": documents.LIVE}}, {"_id": 1}):
+            while queue.find_one({"state": {"$in": documents.LIVE}}, {"_id": 1}):
                 if deadline is not None and time.monotonic() > deadline:
                     raise QueueJoinTimeout(queue_name)
                 time.sleep(interval / 1000)
 
-    def age_of_oldest_ready_s(self) -> float:
-        """How long the longest waiting message has been due, in seconds, over all queues; 0.0 when none is."""
+    @cached_property
+    def is_standalone(self) -> bool:
+        """Whether MongoDB runs without a replica set, and so without transactions. Raises ConnectionError."""
         with driver_errors():
-            return max((age for queue in self.queues.values() for age in _ages_of_heads(queue)), default=0.0)
+            hello = self.database.client.admin.command("hello")
+        return "setName" not in hello and hello.get("msg") != "isdbgrid"
 
-    def has_busy_worker(self) -> bool:
-        """Whether some worker that lives holds a message. Where work waits and none does, nobody is working."""
+    def open(self, queue_name: str) -> None:
+        """Get ready to claim from a queue: its indexes, the lease and the lookout. Raises ConnectionError."""
         with driver_errors():
-            return any(self.lease.is_any_alive(_holders(queue)) for queue in self.queues.values())
+            self._ensure_indexes(queue_name)
+            self.lease.cover(self.queues[queue_name].name)
+        self.lookout.start()
 
-    def states(self, queue_name: str, message_ids: Iterable[str]) -> dict[str, State]:
-        """The states of those of these messages that are stored. Raises ConnectionError."""
-        wanted = {"_id": {"$in": [UUID(message_id) for message_id in message_ids]}}
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
-        with driver_errors():
-            found = self.queues[queue_name].find(wanted, {"state": 1})
-            return {str(document["_id"]): State(document["state"]) for document in found}
+    def is_paused(self, message: Message[Any] | Delivery) -> bool:
+        """Whether the last look found the message's queue or actor paused."""
+        paused = self.lookout.paused
+        return message.queue_name in paused.queues or message.actor_name in paused.actors
 
-    def list_dead(self, queue_name: str, *, limit: int = 100) -> list[Message[Any]]:
-        """The dead letters of a queue, those that expire first in front; the unreadable ones are left out."""
-        if queue_name not in self.queues:
-            raise QueueNotFound(queue_name)
-        dead = []
-        with driver_errors():
-            for document in self.queues[queue_name].find({"state": State.REJECTED}).sort("expire_at", 1).limit(limit):
-                with suppress(Unreadable):
-                    dead.append(documents.message_of(document))
-        return dead
+    def still_holds(self, delivery: Delivery) -> bool:
+        """Ask the database, for as long as it takes, whether a delivery still has its lease; False at shutdown."""
+        while not self.stopping.is_set():
+            try:
+                return delivery.is_ours()
+            except PyMongoError:
+                self.stopping.wait(ASK_AGAIN_S)
+        return False
 
-    def _store(self, message: Message[Any], delay: int | None) -> None:
-        self._ensure_indexes(message.queue_name)
+    def interrupt(self, queue_name: str, message_id: UUID) -> None:
+        """Tell this process that a message it holds was canceled."""
+        delivery = self.shelves[queue_name].find(message_id)
+        if delivery and not delivery.is_canceled:
+            delivery.is_canceled = True
+            for middleware in self.middleware:
+                if isinstance(middleware, Cancellation):
+                    middleware.interrupt(delivery)
+
+    def _queue(self, queue_name: str) -> Collection[Any]:
         try:
-            self._insert(message, delay)
-        except DuplicateKeyError:
-            # Stored before: by an earlier call whose answer was lost, or long ago and finished since.
-            self._revive(message, delay)
+            return self.queues[queue_name]
+        except KeyError:
+            raise QueueNotFound(queue_name) from None
 
-    def _store_in_transaction(self, message: Message[Any], delay: int | None) -> None:
-        # A duplicate key would end the caller's transaction, so look first. And no index is made here: a collection
-        # that changes after the transaction has begun cannot be written to in it. Workers make them.
-        queue = self.queues[message.queue_name]
-        if queue.find_one({"_id": UUID(message.message_id)}, {"_id": 1}, session=current_session()):
-            self._revive(message, delay)
-        else:
-            self._insert(message, delay)
+    def _delivery_of(self, message: Message[Any] | Delivery) -> Delivery | None:
+        """The delivery that is to be repeated, when the message is one that this process is busy with."""
+        if isinstance(message, Delivery):
+            return message
+        running = current_delivery()
+        if running and running.message_id == message.message_id:
+            return running
+        # Without a worker whoever claimed it by a consumer is the one who sends it again.
+        return None if self.has_worker else self.shelves[message.queue_name].find(UUID(message.message_id))
 
-    def _insert(self, message: Message[Any], delay: int | None) -> None:
-        if delay:
-            # Only an update can read the server's clock.
-            self._revive(message, delay, upsert=True)
-        else:
-            document = documents.new(message.message_id, message.asdict(), priority=self._priority_of(message))
-            self.queues[message.queue_name].insert_one(document, session=current_session())
+    def _send(self, item: Outgoing) -> Message[Any]:
+        queue_name = item.message.queue_name
+        batch = _batch.get()
+        if batch is not None and item.unique_key is None:
+            batch.append(item)
+            return item.message
+        return self._store(queue_name, lambda queue, session: store(queue, item, session)) or item.message
 
-    def _revive(self, message: Message[Any], delay: int | None, *, upsert: bool = False) -> None:
-        msg, priority = message.asdict(), self._priority_of(message)
-        self.queues[message.queue_name].update_one(
-            {"_id": UUID(message.message_id), "state": {"$in": documents.FINISHED}},
-            documents.delayed(msg, priority=priority, delay_ms=delay)
-            if delay
-            else documents.revived(msg, priority=priority),
-            upsert=upsert,
-            session=current_session(),
-        )
+    def _store(self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T]) -> T | None:
+        """Write to a queue now, with the transaction around the caller, or with the ack of the message that is over."""
+        queue, running = self.queues[queue_name], current_delivery()
+        if current_session():
+            # No index is made here: a collection that changes after a transaction has begun cannot be written to in
+            # it. Workers make them.
+            with driver_errors():
+                written = write(queue, current_session())
+            on_commit(lambda: self.lookout.ring(queue_name))
+            return written
+        if running and running.is_over:
+            running.join_ack(partial(write, queue))
+            return None
+        with driver_errors():
+            self._ensure_indexes(queue_name)
+            written = write(queue, None)
+        self.lookout.ring(queue_name)
+        return written
 
     def _reschedule(self, running: Delivery, message: Message[Any], delay: int | None) -> None:
         if running.settled:
             self.logger.warning("Message %s was settled in a transaction; it is not run again.", running.message_id)
             return
-        repeat = documents.rescheduled(message.asdict(), delay_ms=delay)
-        if current_session():
-            running.settle(repeat)
+        if running.is_canceled:
             return
-        running.outcome = repeat
         try:
-            running.settle(repeat)
-        except LeaseLost:
-            self.logger.warning("Message %s was given to another worker meanwhile.", running.message_id)
-        except PyMongoError as error:
-            if not is_passing(error):
-                raise
-            self.logger.warning("The database is away; message %s is rescheduled by its ack.", running.message_id)
+            repeat = documents.rescheduled(documents.body_of(message), delay_ms=delay)
         except Exception:
             running.outcome = documents.rejected("its repeat cannot be stored", keep_ms=self.dead_ttl_ms)
             raise
+        if current_session():
+            running.settle(repeat)
+            return
+        # In a worker the ack writes it. Whoever reads a queue without one may never ack.
+        running.outcome = repeat
+        if current_delivery() is None:
+            with driver_errors():
+                running.settle(repeat)
+            self.lookout.ring(running.queue_name)
 
     def _priority_of(self, message: Message[Any]) -> int:
         actor = self.actors.get(message.actor_name)
@@ -279,28 +408,29 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if queue_name in self._indexed:
             return
         with self._indexing:
+            take_over(self.queues[queue_name], self)
             self.queues[queue_name].create_indexes(documents.INDEXES)
             self._indexed.add(queue_name)
 
 
-def _ages_of_heads(queue: Collection[Any]) -> Iterator[float]:
-    """How long the first in line of each priority has waited: one step in the index a priority."""
-    priority: Any = MinKey()
-    while head := queue.find_one(
-        {"state": State.QUEUED, "priority": {"$gt": priority}},
-        {"priority": 1, "seq": 1, "now": "$$NOW"},
-        sort=[("priority", 1), ("seq", 1)],
-    ):
-        yield documents.epoch_s(head["now"]) - head["seq"].time
-        priority = head["priority"]
-    # Only a worker makes a delayed message ready, so without one it stays delayed.
-    if late := queue.find_one({"state": State.DELAYED}, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)]):
-        yield (late["now"] - late["due"]).total_seconds()
+def _store_many(items: list[Outgoing], queue: Collection[Any], session: ClientSession | None) -> None:
+    store_many(queue, items, session)
 
 
-def _holders(queue: Collection[Any]) -> list[str]:
-    """The workers that hold messages of a queue; "$gt" lets the index be used."""
-    return list(queue.distinct("lease.worker", {"state": State.CONSUMED, "lease.worker": {"$gt": ""}}))
+def _pauses(queue: str | None, actor: str | None) -> Iterator[dict[str, str]]:
+    if queue is None and actor is None:
+        raise ValueError("Name a queue or an actor.")
+    if queue is not None:
+        yield {"_id": f"queue {queue}", "kind": "pause", "queue": queue}
+    if actor is not None:
+        yield {"_id": f"actor {actor}", "kind": "pause", "actor": actor}
+
+
+def _checked(collection_name: str) -> str:
+    """The name of a collection, if it can be one. Raises ValueError."""
+    if not _COLLECTION_NAME.fullmatch(collection_name) or collection_name.startswith("system."):
+        raise ValueError(f"A collection cannot be named {collection_name!r}: choose another prefix or queue name.")
+    return collection_name
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import random
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from dramatiq.broker import Consumer
+from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 from dramatiq.logging import get_logger
 from pymongo import UpdateOne
@@ -18,13 +19,11 @@ from broker import documents
 from broker.delivery import Delivery
 from broker.documents import Document, State
 from broker.errors import LeaseLost, Unreadable, driver_errors
+from broker.takeover import eta_of
 
 if TYPE_CHECKING:
     from broker.broker import MongoBroker
 
-LOOK_FOR_DUE_S = 1.0
-"""The longest time between two looks at the delayed messages, however busy the queue is."""
-LOOK_FOR_STRAYS_S = 5.0
 PROMOTED_AT_ONCE = 256
 
 
@@ -38,42 +37,56 @@ class MongoConsumer(Consumer):
         self.queue = broker.acks[queue_name]
         self.prefetch = prefetch
         self.timeout_s = timeout_ms / 1000
-        self.awake = broker.wakeups.subscribe(self.queue.name)
+        self._is_open = False
+        self.bell = broker.lookout.bell(queue_name)
         self._shelf = broker.shelves[queue_name]
-        self._look_for_due_at = 0.0
-        self._look_for_strays_at = 0.0
 
     def __next__(self) -> Delivery | None:
         """The next delivery, or None after the timeout. Raises ConnectionError."""
+        if not self._is_open:
+            self.broker.open(self.queue_name)
+            self._is_open = True
         deadline = time.monotonic() + self.timeout_s
         while not self.broker.stopping.is_set():
             if self._shelf.claimed:
                 return self._shelf.claimed.popleft()
             self.broker.lease.keep()
             with driver_errors():
-                self._release_strays()
-            room = self._wait_for_room(deadline)
-            # Cleared before the look, so that a message arriving during the look is not slept through.
-            self.awake.clear()
-            if room > 0 and not self.broker.stopping.is_set() and self._claim(room):
+                self.broker.lookout.look()
+            if self.queue_name in self.broker.lookout.paused.queues:
+                self._give_back_claimed()
+                self.bell.silence()
+            elif self.bell.is_ringing() and self._claim_what_there_is(deadline):
                 continue
             if time.monotonic() >= deadline:
                 return None
-            if self.awake.wait(self._idle_s(deadline)):
-                # It may have been a delayed message that is due before the one we know of.
-                self._look_for_due_at = 0.0
+            self.bell.wait(min(deadline, self.broker.lookout.next_look_at))
         # Between the flag and the worker's end there is nothing to claim, and nothing claimed may be kept.
         self._give_back_claimed()
         time.sleep(min(0.05, self.timeout_s))
         return None
 
-    def ack(self, message: Delivery) -> None:
-        """Write the delivery's outcome: done, unless a repeat was asked for meanwhile."""
-        self._settle(message, message.outcome)
+    def ack(self, message: MessageProxy) -> None:
+        """Write the delivery's outcome: done, unless a repeat was asked for meanwhile.
 
-    def nack(self, message: Delivery) -> None:
-        """Make the message a dead letter."""
-        self._settle(message, documents.rejected(message.reason, keep_ms=self.broker.dead_ttl_ms))
+        In a worker a plain completion is written soon after, together with others. Raises ConnectionError.
+        """
+        if not isinstance(message, Delivery):
+            self.logger.warning("Not acknowledged: a message that no consumer of this broker has given out.")
+        elif message.is_plain and self.broker.has_worker and not message.settled:
+            self._shelf.finish(message)
+            self.broker.completions.add(message)
+        else:
+            with self._settling(message):
+                message.finish()
+
+    def nack(self, message: MessageProxy) -> None:
+        """Make the message a dead letter. Raises ConnectionError."""
+        if not isinstance(message, Delivery):
+            self.logger.warning("Not rejected: a message that no consumer of this broker has given out.")
+        else:
+            with self._settling(message):
+                message.fail_for_good()
 
     def requeue(self, messages: Iterable[Delivery]) -> None:
         """Give messages back untouched, uncharged and at their old place in line. Raises ConnectionError."""
@@ -81,75 +94,74 @@ class MongoConsumer(Consumer):
 
     def close(self) -> None:
         """Give back what was claimed and not handed out."""
-        self.broker.wakeups.unsubscribe(self.queue.name, self.awake)
         self._give_back_claimed()
+
+    def _claim_what_there_is(self, deadline: float) -> bool:
+        """False when nothing was there to claim, or no room to hold it."""
+        room = self._wait_for_room(deadline)
+        if room <= 0 or self.broker.stopping.is_set():
+            return False
+        # Before the look, so that a message arriving during it is not slept through.
+        self.bell.silence()
+        with driver_errors():
+            if self.bell.is_due():
+                self._promote_due()
+            is_found = self._claim(room)
+        if is_found:
+            # There may be more, and nobody rings for what was there before.
+            self.bell.ring()
+        return is_found
 
     def _wait_for_room(self, deadline: float) -> int:
         """How many more messages may be claimed now; waits while it would be too few to be worth a claim."""
+        is_set = self.broker.prefetch_per_thread is not None
+        capacity = self.prefetch if is_set else self._shelf.capacity(self.prefetch)
         # Not while a thread has nothing to do: there a single message is worth one.
-        spare = self.prefetch - self.broker.worker_threads + 1
+        spare = capacity - self.broker.worker_threads + 1
         return self._shelf.wait_for_room(
-            self.prefetch,
-            wanted=max(1, min(self.prefetch // 4, spare)),
+            capacity,
+            wanted=max(1, min(capacity // 2, spare)),
             deadline=deadline,
             is_stopping=self.broker.stopping.is_set,
         )
 
-    def _idle_s(self, deadline: float) -> float:
-        """Until the deadline or the next due message, a little early or late so that processes do not march in step."""
-        wait_s = min(deadline, self._look_for_due_at) - time.monotonic()
-        return max(0.001, wait_s * random.uniform(0.9, 1.0))  # noqa: S311 (no secret)
-
     def _claim(self, room: int) -> bool:
         """Claim up to `room` messages in order. False when none was ready."""
-        with driver_errors():
-            self._promote_due()
-            found = self.queue.find({"state": State.QUEUED}, {"_id": 1}).sort([("priority", 1), ("seq", 1)])
-            ids = [document["_id"] for document in found.limit(room)]
-            if not ids:
-                return False
-            # Rivals may take some of these first; the token tells which ones became ours.
-            token = uuid4()
-            self.queue.update_many(
-                {"_id": {"$in": ids}, "state": State.QUEUED},
-                documents.claimed(self.broker.lease.worker_id, token),
-            )
-            ours = self.queue.find(
-                {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
-            ).sort([("priority", 1), ("seq", 1)])
-            # All of them or none: those of a claim that was read in part are strays.
-            self._shelf.put([delivery for delivery in map(self._read, ours) if delivery])
+        found = self.queue.find(self.broker.lookout.ready, {"_id": 1}).sort(documents.IN_LINE)
+        ids = [document["_id"] for document in found.limit(room)]
+        if not ids:
+            return False
+        # Rivals may take some of these first; the token tells which ones became ours.
+        token = uuid4()
+        self.queue.update_many(
+            {"_id": {"$in": ids}, "state": State.QUEUED}, documents.claimed(self.broker.lease.worker_id, token)
+        )
+        ours = self.queue.find(
+            {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
+        ).sort(documents.IN_LINE)
+        # All of them or none: those of a claim that was read in part are strays.
+        self._shelf.put([delivery for delivery in map(self._read, ours) if delivery])
         return True
 
     def _read(self, document: Document) -> Delivery | None:
+        mine = {"_id": document["_id"], "lease.token": document["lease"]["token"]}
         try:
+            if eta := eta_of(document):
+                self.queue.update_one(mine, documents.postponed(eta))
+                return None
+            if document.get("canceled"):
+                self.queue.update_one(mine, documents.canceled(keep_ms=self.broker.done_ttl_ms))
+                return None
             return Delivery(self.broker, self.queue_name, document, order=next(self.broker.claim_order))
         except Unreadable as error:
             self.logger.warning("A message of queue %r becomes a dead letter: %s.", self.queue_name, error)
-            self.queue.update_one(
-                {"_id": document["_id"], "lease.token": document["lease"]["token"]},
-                documents.rejected(f"unreadable, {error}", keep_ms=self.broker.dead_ttl_ms),
-            )
+            self.queue.update_one(mine, documents.rejected(f"unreadable, {error}", keep_ms=self.broker.dead_ttl_ms))
             return None
-
-    def _release_strays(self) -> None:
-        """Give back what is leased to this process and not held by it, which would otherwise stay so while it lives.
-
-        A claim whose answer was lost leaves such messages, and so does an ack that a failover undid.
-        """
-        if time.monotonic() < self._look_for_strays_at:
-            return
-        mine = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id}
-        self.queue.update_many({**mine, "_id": {"$nin": self._shelf.held()}}, documents.given_back())
-        self._look_for_strays_at = time.monotonic() + LOOK_FOR_STRAYS_S
 
     def _promote_due(self) -> None:
         """Make due messages ready. The first delayed one tells the server's time and when to look again."""
-        if time.monotonic() < self._look_for_due_at:
-            return
         head = self.queue.find_one({"state": State.DELAYED}, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)])
-        wait_s = (head["due"] - head["now"]).total_seconds() if head else LOOK_FOR_DUE_S
-        if head and wait_s <= 0:
+        if head and head["due"] <= head["now"]:
             due = self.queue.find({"state": State.DELAYED, "due": {"$lte": head["now"]}}, {"due": 1}).sort("due", 1)
             # `due` is asked for once more because it may have run and been delayed again since.
             self.queue.bulk_write(
@@ -159,18 +171,21 @@ class MongoConsumer(Consumer):
                 ],
                 ordered=False,
             )
-        self._look_for_due_at = time.monotonic() + min(max(wait_s, 0), LOOK_FOR_DUE_S)
+            # There may be more of them.
+            self.bell.expect_due(0)
+        else:
+            self.bell.expect_due((head["due"] - head["now"]).total_seconds() if head else math.inf)
 
-    def _settle(self, message: Delivery, outcome: documents.Outcome) -> None:
-        if not message.settled:
-            try:
-                message.settle(outcome)
-            except LeaseLost as error:
-                self.logger.warning("Not acknowledged: %s.", error)
-            except PyMongoError as error:
-                # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
-                # message would then stay under a lease that is renewed for as long as this process lives.
-                raise ConnectionClosed(error) from error
+    @contextmanager
+    def _settling(self, message: Delivery) -> Iterator[None]:
+        try:
+            yield
+        except LeaseLost as error:
+            self.logger.warning("Not acknowledged: %s.", error)
+        except PyMongoError as error:
+            # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
+            # message would then stay under a lease that is renewed for as long as this process lives.
+            raise ConnectionClosed(error) from error
         self._shelf.let_go(message)
 
     def _give_back_claimed(self) -> None:
@@ -185,7 +200,7 @@ class MongoConsumer(Consumer):
         with driver_errors():
             self.queue.update_many(
                 {
-                    "_id": {"$in": [UUID(message.message_id) for message in held]},
+                    "_id": {"$in": [message.id for message in held]},
                     "lease.token": {"$in": list({message.token for message in held})},
                 },
                 documents.given_back(),

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Callable
 from contextvars import ContextVar
-from traceback import format_exception_only
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from dramatiq.broker import MessageProxy
+from dramatiq.message import Message
+from pymongo.client_session import ClientSession
 
 from broker import documents
 from broker.errors import LeaseLost, Unreadable
-from broker.transaction import current_session, on_commit
+from broker.transaction import current_session, on_commit, run_in_transaction
 
 if TYPE_CHECKING:
     from broker.broker import MongoBroker
+
+Write = Callable[[ClientSession | None], object]
+"""Something to be stored in a session's transaction; without one where MongoDB has no transactions."""
 
 
 class Delivery(MessageProxy):
     """A message under a lease. Settled once: completed, rejected, rescheduled or given back.
 
-    `crashes` counts the worker processes that died while they ran this message.
+    `crashes` counts the worker processes that died while they ran this message. `is_over` tells that the actor has
+    returned or raised: what middleware sends and stores from then on joins the ack, see `join_ack`.
     """
 
     def __init__(self, broker: MongoBroker, queue_name: str, document: documents.Document, *, order: int) -> None:
@@ -31,28 +38,71 @@ class Delivery(MessageProxy):
         # The due time has come; left in the options it would send the message to a waiting line in memory.
         message.options.pop("eta", None)
         super().__init__(message)  # type: ignore[no-untyped-call]
+        self.id: UUID = document["_id"]
         self.broker = broker
         self.token: UUID = document["lease"]["token"]
         self.crashes: int = document.get("crashes", 0)
+        self.is_canceled: bool = document.get("canceled", False)
         self.order = order
+        self.is_over = False
+        self.has_run = False
         self.settled = False
-        # What an ack has to write. Retries asks for a repeat before the ack; if the database is away at that moment,
-        # the ack, which the worker repeats until it succeeds, must still write the repeat and not the end.
-        self.outcome: documents.Outcome = documents.done(keep_ms=broker.done_ttl_ms)
+        # What an ack has to write. Retries asks for a repeat before the ack, and the ack must write that and no end.
+        self.outcome: documents.Outcome = broker.completed
+        self._writes: list[Write] = []
+        self._never_ran = False
+        self._attempts = 1 + message.options.get("retries", 0)
 
     def __lt__(self, other: Delivery) -> bool:
         """Claimed first goes first: the worker's own queue asks this of messages of equal priority."""
         return self.order < other.order
 
     @property
-    def reason(self) -> str:
-        """Why it failed, in one line."""
-        if self._exception is None:
-            return "rejected by middleware"
-        return "".join(format_exception_only(self._exception)).strip().rsplit("\n", 1)[-1]
+    def message(self) -> Message[Any]:
+        """The message itself, with its options as they are now."""
+        return self._message  # type: ignore[no-any-return]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its ack says nothing but that it is done, and so can be written together with others."""
+        return self.outcome is self.broker.completed and not self._writes and not self.is_canceled
+
+    def join_ack(self, write: Write) -> None:
+        """Have something stored by the ack (or nack): it commits with the end of this message or not at all.
+
+        Where the database is away, the ack is repeated, and with it these writes: nothing of them is lost.
+        """
+        if not self._never_ran:
+            self._writes.append(write)
+
+    def put_back(self) -> None:
+        """Have it given back untouched, instead of run, by its ack; what middleware wants to store is dropped."""
+        self._never_ran = True
+        self.outcome = documents.given_back()
+
+    def disown(self) -> None:
+        """Let go of a message that belongs to another worker by now: nothing is written for it any more."""
+        self._never_ran = True
+        self.settled = True
+
+    def is_ours(self) -> bool:
+        """Ask the database whether the lease still holds."""
+        mine = {"_id": self.id, "state": documents.State.CONSUMED, "lease.token": self.token}
+        return self.broker.queues[self.queue_name].find_one(mine, {"_id": 1}) is not None
+
+    def finish(self) -> None:
+        """Write the outcome, and with it what joined the ack. Raises LeaseLost, with nothing stored."""
+        self._finish(documents.canceled(keep_ms=self.broker.done_ttl_ms) if self.is_canceled else self.outcome)
+
+    def fail_for_good(self) -> None:
+        """Make it a dead letter, and store what joined the ack. Raises LeaseLost, with nothing stored."""
+        if self.is_canceled:
+            self.finish()
+        else:
+            self._finish(self._rejected())
 
     def settle(self, outcome: documents.Outcome) -> None:
-        """Write the outcome if this delivery still holds its lease, inside the caller's transaction if there is one.
+        """Write an outcome if this delivery still holds its lease, inside the caller's transaction if there is one.
 
         Raises LeaseLost, with nothing changed, when it does not.
         """
@@ -60,10 +110,39 @@ class Delivery(MessageProxy):
             raise LeaseLost(f"message {self.message_id} was settled before")
         session = current_session()
         queue = self.broker.queues[self.queue_name] if session else self.broker.acks[self.queue_name]
-        result = queue.update_one({"_id": UUID(self.message_id), "lease.token": self.token}, outcome, session=session)
+        result = queue.update_one({"_id": self.id, "lease.token": self.token}, outcome, session=session)
         if result.matched_count == 0:
             raise LeaseLost(f"the lease of message {self.message_id} ran out")
         on_commit(self._mark_settled)
+
+    def _finish(self, outcome: documents.Outcome) -> None:
+        if not self._writes:
+            if not self.settled:
+                self.settle(outcome)
+        elif self.broker.is_standalone:
+            self._write_and_settle(None, outcome)
+        else:
+            client = self.broker.database.client
+            run_in_transaction(client, lambda session: self._write_and_settle(session, outcome))
+
+    def _write_and_settle(self, session: ClientSession | None, outcome: documents.Outcome) -> None:
+        for write in self._writes:
+            write(session)
+        # It may have completed itself in a transaction of its own; what follows from it is stored all the same.
+        if not self.settled:
+            self.settle(outcome)
+
+    def _rejected(self) -> documents.Outcome:
+        error = self._exception
+        # A canceled or skipped message failed without an exception; its traceback would be that of the worker.
+        where = "".join(traceback.format_exception(error, limit=-30)) if error else None
+        reason = traceback.format_exception_only(error)[-1].strip().rsplit("\n", 1)[-1] if error else None
+        return documents.rejected(
+            reason or "rejected by middleware",
+            keep_ms=self.broker.dead_ttl_ms,
+            attempts=self._attempts,
+            traceback=where,
+        )
 
     def _mark_settled(self) -> None:
         self.settled = True
@@ -88,7 +167,7 @@ def complete_current() -> None:
     """
     delivery = current_delivery()
     if delivery:
-        delivery.settle(documents.done(keep_ms=delivery.broker.done_ttl_ms))
+        delivery.settle(delivery.broker.completed)
 
 
 def reschedule_current(*, delay_ms: float, options: dict[str, Any] | None = None) -> None:
@@ -99,8 +178,8 @@ def reschedule_current(*, delay_ms: float, options: dict[str, Any] | None = None
     """
     delivery = current_delivery()
     if delivery:
-        message = delivery._message.copy(options=options or {})  # noqa: SLF001 (MessageProxy has no other door)
-        repeat = documents.rescheduled(message.asdict(), delay_ms=delay_ms)
+        body = documents.body_of(delivery.message.copy(options=options or {}))
+        repeat = documents.rescheduled(body, delay_ms=delay_ms)
         if current_session():
             delivery.settle(repeat)
         else:

@@ -4,14 +4,19 @@ A queue is a collection. A message is one document, from its sending until it ex
 
     _id         the message id
     msg         the message as Dramatiq's `Message.asdict()` gives it (the layout of dramatiq-mongodb)
+    encoded     where BSON cannot hold the message: its bytes by Dramatiq's encoder; `msg` then lacks its arguments
     state       DELAYED -> QUEUED -> CONSUMED -> DONE or REJECTED, see State
     priority    the actor's; a lower number goes first
     seq         the server's timestamp when it became ready: its place in line within its priority
     due         while DELAYED: when it becomes ready, on the server's clock
+    unique_key  while it lives: no other living message of the queue has the same
     lease       while CONSUMED: {worker, token}
+    canceled    true once somebody asked to stop it
     crashes     how many worker processes died while running it
     expire_at   once finished: when the TTL index removes it
-    reason      once REJECTED: why, in a few words
+    reason      once REJECTED or canceled: why, in one line
+    failed_at, attempts, traceback
+                once REJECTED: when, after how many runs, and where in the code
 
 The lease has two halves. `lease.worker` names a document in the workers collection whose `expires` the worker's
 guardian keeps in the future; so a heartbeat is one write, however many messages are held, and touches no queue index.
@@ -29,11 +34,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import bson
 from bson import Timestamp
-from dramatiq.message import Message
+from bson.errors import BSONError
+from dramatiq.encoder import JSONEncoder
+from dramatiq.errors import DecodeError
+from dramatiq.message import Message, get_encoder
 from pymongo import ASCENDING, IndexModel
 
-from broker.errors import Unreadable
+from broker.errors import MessageTooLarge, Unreadable
 
 Document = dict[str, Any]
 Pipeline = list[dict[str, Any]]
@@ -65,9 +74,16 @@ SERVER_TIMESTAMP = Timestamp(0, 0)
 # The same for an update.
 _SERVER_TIMESTAMP_NOW = {"seq": {"$type": "timestamp"}}
 
+IN_LINE = [("priority", ASCENDING), ("seq", ASCENDING)]
+"""The order in which ready messages go."""
+
+MAX_MESSAGE_BYTES = 15 * 1024 * 1024
+"""Of its JSON. A document holds 16 MB, and a message grows by its traceback."""
+
 INDEXES = [
     IndexModel(
-        [("priority", ASCENDING), ("seq", ASCENDING)],
+        # The actor is there for the sake of paused ones: their messages are passed over without being read.
+        [("priority", ASCENDING), ("seq", ASCENDING), ("msg.actor_name", ASCENDING)],
         name="ready",
         partialFilterExpression={"state": State.QUEUED},
     ),
@@ -79,19 +95,41 @@ INDEXES = [
     ),
     IndexModel([("expire_at", ASCENDING)], name="expiry", expireAfterSeconds=0, sparse=True),
     IndexModel([("expire_at", ASCENDING)], name="dead", partialFilterExpression={"state": State.REJECTED}),
+    IndexModel([("unique_key", ASCENDING)], name="unique", unique=True, sparse=True),
 ]
 
 
 def message_of(document: Document) -> Message[Any]:
     """The message in a document. Raises Unreadable."""
     try:
+        if "encoded" in document:
+            return Message.decode(document["encoded"])
         msg = document["msg"]
         UUID(msg["message_id"])
         return Message(
             **{**msg, "args": tuple(msg["args"]), "kwargs": {**msg["kwargs"]}, "options": {**msg["options"]}}
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, DecodeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def body_of(message: Message[Any]) -> Document:
+    """The fields of a document that hold the message.
+
+    Raises MessageTooLarge, and whatever Dramatiq's encoder raises for arguments that it does not know: with the
+    default encoder what is not JSON is refused here, as by every other broker.
+    """
+    encoded = message.encode()
+    if len(encoded) > MAX_MESSAGE_BYTES:
+        raise MessageTooLarge(f"a message of {len(encoded):,} bytes; a queue takes {MAX_MESSAGE_BYTES:,}")
+    msg = message.asdict()
+    try:
+        # Numbers beyond 64 bits and keys that are no strings are JSON of a kind, and no BSON.
+        bson.encode(msg)
+        is_bson = isinstance(get_encoder(), JSONEncoder)
+    except (BSONError, OverflowError, ValueError):
+        is_bson = False
+    return {"msg": msg} if is_bson else {"msg": {**msg, "args": [], "kwargs": {}, "options": {}}, "encoded": encoded}
 
 
 def epoch_s(moment: datetime) -> float:
@@ -99,16 +137,21 @@ def epoch_s(moment: datetime) -> float:
     return moment.replace(tzinfo=UTC).timestamp()
 
 
+def moment_of(epoch_ms: float) -> datetime:
+    """The time of a number of milliseconds since 1970."""
+    return datetime.fromtimestamp(epoch_ms / 1000, UTC)
+
+
 def after(milliseconds: float) -> Document:
     """The server's clock plus a delay, as an expression."""
     return {"$add": ["$$NOW", int(milliseconds)]}
 
 
-def new(message_id: str, msg: Document, *, priority: int) -> Document:
+def new(message_id: str, body: Document, *, priority: int) -> Document:
     """A message that is ready at once."""
     return {
         "_id": UUID(message_id),
-        "msg": msg,
+        **body,
         "state": State.QUEUED,
         "priority": priority,
         "seq": SERVER_TIMESTAMP,
@@ -116,27 +159,27 @@ def new(message_id: str, msg: Document, *, priority: int) -> Document:
     }
 
 
-def delayed(msg: Document, *, priority: int, delay_ms: float) -> Pipeline:
-    """An upsert of a message that becomes ready later. `$literal` keeps "$" in a message's words from being read."""
+def delayed(body: Document, *, priority: int, delay_ms: float) -> Pipeline:
+    """An upsert of a message that becomes ready later."""
     return [
+        {"$unset": _OF_ONE_LIFE},
         {
             "$set": {
-                "msg": {"$literal": msg},
+                **_literally(body),
                 "state": State.DELAYED,
                 "priority": priority,
                 "due": after(delay_ms),
                 "crashes": 0,
             }
         },
-        {"$unset": ["expire_at", "reason"]},
     ]
 
 
-def revived(msg: Document, *, priority: int) -> Document:
+def revived(body: Document, *, priority: int) -> Document:
     """A finished message that is sent once more under its old id, at the end of the line."""
     return {
-        "$set": {"msg": msg, "state": State.QUEUED, "priority": priority, "crashes": 0},
-        "$unset": {"expire_at": "", "reason": ""},
+        "$set": {**body, "state": State.QUEUED, "priority": priority, "crashes": 0},
+        "$unset": {field: "" for field in _OF_ONE_LIFE if field not in body},
         "$currentDate": _SERVER_TIMESTAMP_NOW,
     }
 
@@ -158,24 +201,48 @@ def given_back() -> Document:
     return {"$set": {"state": State.QUEUED}, "$unset": {"lease": ""}}
 
 
-def rescheduled(msg: Document, *, delay_ms: float | None) -> Outcome:
+def postponed(due: datetime) -> Document:
+    """Claimed before its time: its sender knew no DELAYED."""
+    return {"$set": {"state": State.DELAYED, "due": due}, "$unset": {"lease": ""}}
+
+
+def rescheduled(body: Document, *, delay_ms: float | None) -> Outcome:
     """The same message once more: after a delay, or at the end of the line. It has run without killing its worker."""
     if delay_ms:
-        fields = {"msg": {"$literal": msg}, "state": State.DELAYED, "due": after(delay_ms), "crashes": 0}
+        fields = {**_literally(body), "state": State.DELAYED, "due": after(delay_ms), "crashes": 0}
         return [{"$set": fields}, {"$unset": "lease"}]
     return {
-        "$set": {"msg": msg, "state": State.QUEUED, "crashes": 0},
+        "$set": {**body, "state": State.QUEUED, "crashes": 0},
         "$unset": {"lease": ""},
         "$currentDate": _SERVER_TIMESTAMP_NOW,
     }
 
 
 def done(*, keep_ms: int) -> Pipeline:
-    return [{"$set": {"state": State.DONE, "expire_at": after(keep_ms)}}, {"$unset": "lease"}]
+    return [{"$set": {"state": State.DONE, "expire_at": after(keep_ms)}}, {"$unset": _OF_THE_LIVING}]
 
 
-def rejected(reason: str, *, keep_ms: int) -> Pipeline:
+def canceled(*, keep_ms: int) -> Pipeline:
+    """Stopped because somebody asked for it: finished, and no dead letter."""
     return [
-        {"$set": {"state": State.REJECTED, "reason": {"$literal": reason}, "expire_at": after(keep_ms)}},
-        {"$unset": "lease"},
+        {"$set": {"state": State.DONE, "canceled": True, "reason": "canceled", "expire_at": after(keep_ms)}},
+        {"$unset": _OF_THE_LIVING},
     ]
+
+
+def rejected(reason: str, *, keep_ms: int, attempts: int = 0, traceback: str | None = None) -> Pipeline:
+    """A dead letter. `attempts` counts its runs, the last one included."""
+    told = {"reason": reason, "attempts": attempts, **({"traceback": traceback} if traceback else {})}
+    return [
+        {"$set": {**_literally(told), "state": State.REJECTED, "failed_at": "$$NOW", "expire_at": after(keep_ms)}},
+        {"$unset": _OF_THE_LIVING},
+    ]
+
+
+_OF_THE_LIVING = ["lease", "due", "unique_key"]
+_OF_ONE_LIFE = ["encoded", "canceled", "expire_at", "reason", "failed_at", "attempts", "traceback"]
+
+
+def _literally(fields: Document) -> Document:
+    """Keeps "$" in people's words from being read as part of an update pipeline."""
+    return {name: {"$literal": value} for name, value in fields.items()}

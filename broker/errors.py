@@ -6,21 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dramatiq.errors import BrokerError, ConnectionClosed
+from dramatiq.middleware import Interrupt
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
 
 
-class LeaseLost(BrokerError):
+class QueueError(BrokerError):
+    """Any of the errors below that are the queue's own."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)  # type: ignore[no-untyped-call]
+
+
+class LeaseLost(QueueError):
     """This delivery is no longer ours: its lease ran out, or it was settled before. Nothing was changed."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)  # type: ignore[no-untyped-call]
 
-
-class Unreadable(BrokerError):
+class Unreadable(QueueError):
     """A document in a queue's collection is no message that could be run."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)  # type: ignore[no-untyped-call]
+
+class MessageTooLarge(QueueError):
+    """A message is larger than a document may be. Nothing was stored; send a reference to the data instead."""
+
+
+class InvalidUniqueKey(QueueError):
+    """A `unique_key` is no string, or an empty or very long one. Nothing was stored."""
+
+
+class Canceled(Interrupt):
+    """Raised inside an actor whose message somebody asked to stop. It is neither retried nor a dead letter."""
 
 
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")

@@ -17,6 +17,7 @@ import pickle
 import random
 import select
 import signal
+import struct
 import sys
 import time
 from collections.abc import Iterable
@@ -35,6 +36,16 @@ from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 BEATS_PER_LEASE = 4
+SLOTS = 4096
+SLOT_BYTES = 16
+TRUSTED_UNTIL = struct.Struct("d")
+"""Behind the slots: until when the worker may believe that its lease holds, by `clock_s`."""
+SHARED_BYTES = SLOTS * SLOT_BYTES + TRUSTED_UNTIL.size
+
+
+def clock_s() -> float:
+    """A clock that all processes of this machine share, nobody sets, and sleep does not stop."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def renewal(lease_s: float, collections: set[str]) -> list[Document]:
@@ -59,6 +70,11 @@ def charged(max_crashes: int, dead_ttl_ms: int) -> list[Document]:
                 "state": {"$cond": [too_often, "REJECTED", "QUEUED"]},
                 "reason": {"$cond": [too_often, "its worker died each time it ran", "$$REMOVE"]},
                 "expire_at": {"$cond": [too_often, {"$add": ["$$NOW", dead_ttl_ms]}, "$$REMOVE"]},
+                "failed_at": {"$cond": [too_often, "$$NOW", "$$REMOVE"]},
+                "attempts": {
+                    "$cond": [too_often, {"$add": [{"$ifNull": ["$msg.options.retries", 0]}, "$crashes"]}, "$$REMOVE"]
+                },
+                "unique_key": {"$cond": [too_often, "$$REMOVE", "$unique_key"]},
             }
         },
         {"$unset": "lease"},
@@ -73,7 +89,7 @@ class Guardian:
         self.lease_s: float = orders["lease_s"]
         self.max_crashes: int = orders["max_crashes"]
         self.dead_ttl_ms: int = orders["dead_ttl_ms"]
-        self.slots = mmap.mmap(orders["slots_fd"], 0, prot=mmap.PROT_READ)
+        self.shared = mmap.mmap(orders["shared_fd"], 0)
         client: MongoClient[Document] = MongoClient(**{**orders["client"], "serverSelectionTimeoutMS": 2000})
         self.database: Database[Document] = client.get_database(
             orders["database"],
@@ -84,6 +100,7 @@ class Guardian:
         self.workers = self.database[orders["workers"]]
         self.last_beat = time.monotonic()
         self.rescue_from = self.last_beat + self.lease_s
+        self.orphans_from = self.rescue_from
 
     def watch(self) -> None:
         """Renew and rescue until the worker is gone; then end its lease."""
@@ -104,7 +121,9 @@ class Guardian:
             self.rescue_from = now + self.lease_s
         if now > self.rescue_from:
             self._rescue_expired()
-            self._rescue_orphans()
+            if now > self.orphans_from:
+                self._rescue_orphans()
+                self.orphans_from = now + self.lease_s
         self.last_beat = now
 
     def _is_worker_gone(self, *, within_s: float) -> bool:
@@ -113,12 +132,14 @@ class Guardian:
         return bool(readable) or os.getppid() != self.parent_pid
 
     def _renew(self) -> None:
+        asked_at = clock_s()
         renewed = self.workers.find_one_and_update(
             {"_id": self.worker_id},
             [*renewal(self.lease_s, self.collections), {"$set": {"running": self._running()}}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
+        TRUSTED_UNTIL.pack_into(self.shared, SLOTS * SLOT_BYTES, asked_at + self.lease_s)
         # Remembered, because a rescuer deletes the document of a worker that was away for too long.
         self.collections.update(renewed["collections"] if renewed else [])
 
@@ -158,7 +179,7 @@ class Guardian:
             queue.update_many(held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
 
     def _running(self) -> list[UUID]:
-        raw = self.slots[:]
+        raw = self.shared[: SLOTS * SLOT_BYTES]
         return [UUID(bytes=raw[i : i + 16]) for i in range(0, len(raw), 16) if any(raw[i : i + 16])]
 
 

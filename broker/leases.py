@@ -17,9 +17,8 @@ from uuid import UUID, uuid4
 from pymongo import MongoClient
 
 from broker import guardian
+from broker.guardian import SHARED_BYTES, SLOT_BYTES, SLOTS, TRUSTED_UNTIL, clock_s
 
-SLOTS = 4096
-SLOT_BYTES = 16
 NOT_FOR_GUARDIANS = {"document_class", "type_registry", "event_listeners", "auto_encryption_opts", "server_api"}
 """Client options that hold objects of the application; the guardian needs none and could not always load them."""
 
@@ -29,7 +28,8 @@ class Lease:
 
     Renewing it is the work of a guardian, a small process of its own (see `guardian`), because a step may keep this
     process's interpreter to itself for longer than a lease lasts. What runs here is written to shared memory, one slot
-    a thread, which costs no call to the system and outlives this process.
+    a thread, which costs no call to the system and outlives this process; behind the slots the guardian notes until
+    when the lease is sure to hold.
     """
 
     def __init__(
@@ -67,11 +67,25 @@ class Lease:
             if self._pid != os.getpid():
                 self._begin()
             self._collections.add(collection_name)
+            asked_at = clock_s()
             self._workers.update_one(
                 {"_id": self.worker_id},
                 guardian.renewal(self._orders["lease_s"], self._collections),
                 upsert=True,
             )
+            if self._slots is not None:
+                TRUSTED_UNTIL.pack_into(self._slots, SLOTS * SLOT_BYTES, asked_at + self._orders["lease_s"])
+
+    def is_trusted(self) -> bool:
+        """Whether nobody else can have taken this worker's messages yet, without asking the database.
+
+        False after the process or its machine was stopped for longer than a lease: what it still has in its memory may
+        belong to others.
+        """
+        if self._slots is None:
+            return False
+        until: float = TRUSTED_UNTIL.unpack_from(self._slots, SLOTS * SLOT_BYTES)[0]
+        return clock_s() < until
 
     def is_any_alive(self, worker_ids: list[str]) -> bool:
         """Whether any of these workers still has its lease, on the server's clock."""
@@ -96,7 +110,7 @@ class Lease:
     def excuse(self) -> None:
         """Charge nothing that runs now with the end of this process, which was asked to stop."""
         if self._slots is not None:
-            self._slots[:] = bytes(SLOTS * SLOT_BYTES)
+            self._slots[: SLOTS * SLOT_BYTES] = bytes(SLOTS * SLOT_BYTES)
 
     def close(self) -> None:
         """End the lease: the guardian gives back what is still held, uncharged unless it is running, and ends."""
@@ -134,8 +148,8 @@ class Lease:
         self._collections.clear()
         self._slot_of.clear()
         self._shared = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as a guardian may have to be started)
-        self._shared.truncate(SLOTS * SLOT_BYTES)
-        self._slots = mmap.mmap(self._shared.fileno(), SLOTS * SLOT_BYTES)
+        self._shared.truncate(SHARED_BYTES)
+        self._slots = mmap.mmap(self._shared.fileno(), SHARED_BYTES)
         self._start_guardian()
         self._pid = os.getpid()
         atexit.register(self.close)
@@ -147,7 +161,7 @@ class Lease:
             "worker_id": self.worker_id,
             "collections": sorted(self._collections),
             "parent_pid": os.getpid(),
-            "slots_fd": self._shared.fileno(),
+            "shared_fd": self._shared.fileno(),
             # The driver has no public way to open a second client like a given one in another process.
             "client": {k: v for k, v in self._client._init_kwargs.items() if k not in NOT_FOR_GUARDIANS},  # noqa: SLF001
         }

@@ -39,6 +39,16 @@ def current_session() -> ClientSession | None:
     return transaction.session if transaction else None
 
 
+def abandon_current() -> bool:
+    """Forget the transaction that the calling thread has left open, and roll it back. Whether there was one."""
+    transaction = _current.get()
+    if transaction is None:
+        return False
+    _current.set(None)
+    transaction.session.end_session()
+    return True
+
+
 def on_commit(callback: Callable[[], None]) -> None:
     """Call back once the transaction around the caller has committed; at once when there is none."""
     transaction = _current.get()

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from bson import Timestamp
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.middleware import Middleware
@@ -15,7 +14,7 @@ from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from app.stack.ports import free_port
-from broker import MongoBroker
+from broker import MongoBroker, documents
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
@@ -156,7 +155,7 @@ def test_collection_prefix_keeps_brokers_apart(make_broker: MakeBroker, database
     assert database["blue_default"].count_documents({}) == database["red_default"].count_documents({}) == 1
 
 
-@pytest.mark.parametrize("use", ["enqueue", "consume", "flush", "join", "list_dead"])
+@pytest.mark.parametrize("use", ["enqueue", "consume", "flush", "join"])
 def test_undeclared_queue_is_refused(broker: MongoBroker, use: str) -> None:
     with pytest.raises(QueueNotFound):
         getattr(broker, use)(message(queue="nowhere") if use == "enqueue" else "nowhere")
@@ -167,12 +166,17 @@ def test_making_a_broker_does_not_touch_the_database(unreachable: MongoBroker) -
     assert unreachable.get_declared_queues() == {"default"}
 
 
-@pytest.mark.parametrize("use", ["enqueue", "consume", "flush", "join", "list_dead", "age_of_oldest_ready_s"])
+@pytest.mark.parametrize("use", ["enqueue", "flush", "join", "open"])
 def test_unreachable_database_is_a_connection_error(unreachable: MongoBroker, use: str) -> None:
     unreachable.declare_queue("default")
-    arguments = {"enqueue": [message()], "age_of_oldest_ready_s": []}.get(use, ["default"])
     with pytest.raises(BrokerConnectionError):
-        getattr(unreachable, use)(*arguments)
+        getattr(unreachable, use)(message() if use == "enqueue" else "default")
+
+
+def test_consumer_without_a_database_raises_a_connection_error(unreachable: MongoBroker) -> None:
+    unreachable.declare_queue("default")
+    with pytest.raises(BrokerConnectionError):
+        next(unreachable.consume("default"))
 
 
 @pytest.mark.parametrize("how", [{"closeConnection": True}, {"errorCode": 91}, {"errorCode": 189}])
@@ -241,41 +245,6 @@ def test_join_returns_when_everything_is_finished(broker: MongoBroker, queue: Qu
     broker.join("default", timeout=1)
 
 
-def test_oldest_ready_message_is_found_behind_other_priorities(broker: MongoBroker, queue: Queue) -> None:
-    broker.declare_queue("empty")
-    assert broker.age_of_oldest_ready_s() == 0.0
-    now = int(datetime.now(UTC).timestamp())
-    for priority, age in ((0, 5), (0, 3), (7, 500), (9, 8)):
-        queue.collection.insert_one({"state": "QUEUED", "priority": priority, "seq": Timestamp(now - age, 1)})
-    queue.collection.insert_one({"state": "DONE", "priority": 0, "seq": Timestamp(now - 9_000, 1)})
-    assert 500 <= broker.age_of_oldest_ready_s() < 600
-
-
-def test_delayed_message_that_nobody_made_ready_counts_from_its_due_time(broker: MongoBroker, queue: Queue) -> None:
-    overdue = datetime.now(UTC) - timedelta(seconds=700)
-    queue.collection.insert_one({"state": "DELAYED", "priority": 0, "due": overdue})
-    assert 700 <= broker.age_of_oldest_ready_s() < 800
-
-
-def test_worker_is_busy_while_it_lives_and_holds_a_message(broker: MongoBroker, queue: Queue) -> None:
-    assert not broker.has_busy_worker()
-    broker.enqueue(message())
-    assert not broker.has_busy_worker()
-    delivery = next(broker.consume("default", timeout=5_000))
-    assert delivery is not None
-    assert broker.has_busy_worker()
-    broker.lease._workers.update_many({}, {"$set": {"expires": datetime.now(UTC) - timedelta(hours=1)}})
-    assert not broker.has_busy_worker()
-
-
-def test_dead_letters_are_listed_and_the_unreadable_ones_left_out(broker: MongoBroker, queue: Queue) -> None:
-    dead = broker.enqueue(message("note", 1))
-    broker.enqueue(message())
-    queue.collection.update_one({"_id": UUID(dead.message_id)}, {"$set": {"state": "REJECTED"}})
-    queue.collection.insert_one({"state": "REJECTED", "msg": "?"})
-    assert broker.list_dead("default") == [dead]
-
-
 def test_indexes_may_be_made_by_many_at_once(make_broker: MakeBroker, queue: Queue) -> None:
     brokers = [make_broker() for _ in range(4)]
     for broker in brokers:
@@ -286,7 +255,10 @@ def test_indexes_may_be_made_by_many_at_once(make_broker: MakeBroker, queue: Que
     for sender in senders:
         sender.join()
     assert queue.states() == {"QUEUED": 4}
-    assert queue.collection.index_information().keys() == {"_id_", "ready", "delayed", "leased", "expiry", "dead"}
+    assert queue.collection.index_information().keys() == {
+        "_id_",
+        *(index.document["name"] for index in documents.INDEXES),
+    }
 
 
 def test_finished_messages_expire(broker: MongoBroker, queue: Queue) -> None:

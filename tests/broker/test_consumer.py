@@ -314,7 +314,7 @@ def test_claim_whose_answer_was_lost_is_released(make_broker: MakeBroker, queue:
 def test_message_whose_ack_was_undone_by_a_failover_is_delivered_again(
     broker: MongoBroker, consume: Consume, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.consumer.LOOK_FOR_STRAYS_S", 0.0)
+    monkeypatch.setattr("broker.lookout.LOOK_EVERY_S", 0.0)
     sent = broker.enqueue(message())
     consumer = consume()
     delivery = take(consumer)
@@ -327,7 +327,7 @@ def test_message_whose_ack_was_undone_by_a_failover_is_delivered_again(
 def test_message_that_is_held_is_no_stray(
     broker: MongoBroker, consume: Consume, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.consumer.LOOK_FOR_STRAYS_S", 0.0)
+    monkeypatch.setattr("broker.lookout.LOOK_EVERY_S", 0.0)
     sent = broker.enqueue(message())
     consumer = consume()
     late = take(consumer)

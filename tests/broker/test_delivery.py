@@ -127,12 +127,24 @@ def test_message_is_settled_once(delivery: Delivery) -> None:
 def test_retry_before_the_ack_is_a_repeat_and_the_ack_leaves_it_alone(
     broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
 ) -> None:
+    set_current(None)
     delivery.options["retries"] = 1
     retry(delivery, delay=60_000)
     repeat = queue.document(delivery._message)
     assert (repeat["state"], repeat["msg"]["options"]["retries"]) == ("DELAYED", 1)
     consumer.ack(delivery)
     assert queue.document(delivery._message) == repeat
+
+
+def test_retry_of_a_running_message_is_written_by_its_ack(
+    consumer: MongoConsumer, delivery: Delivery, queue: Queue
+) -> None:
+    delivery.options["retries"] = 1
+    retry(delivery, delay=60_000)
+    assert queue.state(delivery._message) == "CONSUMED"
+    consumer.ack(delivery)
+    repeat = queue.document(delivery._message)
+    assert (repeat["state"], repeat["msg"]["options"]["retries"]) == ("DELAYED", 1)
 
 
 def test_repeat_without_delay_goes_to_the_end_of_the_line(
@@ -169,7 +181,7 @@ def test_repeat_that_cannot_be_stored_becomes_a_dead_letter(
     broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
 ) -> None:
     delivery.options["unstorable"] = object()
-    with pytest.raises(Exception, match="cannot encode object"):
+    with pytest.raises(Exception, match="not JSON serializable"):
         retry(delivery, delay=5)
     consumer.ack(delivery)
     assert queue.document(delivery._message)["reason"] == "its repeat cannot be stored"

@@ -15,17 +15,15 @@ from pymongo.database import Database
 
 from app.stack import Servers
 from broker import guardian
-from broker.guardian import Guardian
+from broker.guardian import SHARED_BYTES, Guardian
 from tests.broker.conftest import MakeBroker
 from tests.broker.queues import Queue, message
-
-SLOTS_BYTES = 64
 
 
 @pytest.fixture
 def slots() -> Iterator[Any]:
     with tempfile.TemporaryFile() as shared:
-        shared.truncate(SLOTS_BYTES)
+        shared.truncate(SHARED_BYTES)
         yield shared
 
 
@@ -43,14 +41,14 @@ def watcher(servers: Servers, database: Database[Any], slots: Any, make_broker: 
             "lease_s": 60.0,
             "max_crashes": 3,
             "dead_ttl_ms": 60_000,
-            "slots_fd": slots.fileno(),
+            "shared_fd": slots.fileno(),
             "client": {"host": servers.mongodb_uri},
         }
     )
-    made.rescue_from = 0.0
+    made.rescue_from = made.orphans_from = 0.0
     yield made
     made.database.client.close()
-    made.slots.close()
+    made.shared.close()
 
 
 def hold(queue: Queue, worker: str, *, crashes: int = 0) -> Any:

@@ -31,7 +31,7 @@ def unguarded(make_broker: MakeBroker) -> MongoBroker:
 
 def lease(broker: MongoBroker) -> MongoBroker:
     broker.declare_queue("default")
-    broker.consume("default")
+    broker.open("default")
     return broker
 
 
@@ -79,7 +79,7 @@ def test_lease_can_be_closed_twice(unguarded: MongoBroker) -> None:
 def test_new_lease_has_a_new_id(unguarded: MongoBroker) -> None:
     first = unguarded.lease.worker_id
     unguarded.lease.close()
-    unguarded.consume("default")
+    unguarded.open("default")
     assert unguarded.lease.worker_id != first
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from pymongo.database import Database
 
 from broker import MongoBroker
 from broker.consumer import MongoConsumer
-from broker.wakeups import Wakeups
+from broker.lookout import Bell, Lookout
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
-from tests.broker.queues import Queue, message
+from tests.broker.queues import message
 from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
@@ -21,13 +22,13 @@ AN_HOUR_MS = 3_600_000
 @pytest.fixture
 def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     """The change stream is never opened."""
-    monkeypatch.setattr(Wakeups, "start", lambda _wakeups: None)
+    monkeypatch.setattr(Lookout, "start", lambda _lookout: None)
 
 
 @pytest.fixture
 def no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is not woken looks again in an hour."""
-    monkeypatch.setattr("broker.consumer.LOOK_FOR_DUE_S", AN_HOUR_MS / 1000)
+    monkeypatch.setattr("broker.lookout.LOOK_EVERY_S", AN_HOUR_MS / 1000)
 
 
 @pytest.fixture
@@ -43,12 +44,12 @@ def sleeper(broker: MongoBroker) -> Iterator[Any]:
 
         yield sleep
         broker.stopping.set()
-        broker.wakeups.wake_all()
+        broker.lookout.ring_all()
 
 
 def is_asleep(consumer: MongoConsumer) -> bool:
     # Nothing else tells from outside that a thread waits for an event.
-    return bool(consumer.awake._cond._waiters) and consumer._look_for_due_at > 0  # type: ignore[attr-defined]
+    return bool(consumer.bell._rung._cond._waiters)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("no_poll")
@@ -100,57 +101,103 @@ def test_message_is_picked_up_while_the_change_stream_cannot_be_opened(
         assert eventually(lambda: next(consumer))
 
 
+@pytest.fixture
+def heard(broker: MongoBroker) -> Bell:
+    """The bell of the queue "default", silent, on a process that listens to the change stream."""
+    return listen(broker)
+
+
+def listen(broker: MongoBroker) -> Bell:
+    bell = broker.lookout.bell("default")
+    bell.silence()
+    broker.lookout.start()
+    wait_for(bell)
+    return bell
+
+
+def wait_for(bell: Bell) -> None:
+    assert bell._rung.wait(timeout=20)
+    bell.silence()
+
+
 @pytest.mark.usefixtures("no_poll")
 def test_broken_change_stream_is_opened_again(
-    make_broker: MakeBroker, failing: FailCommand, queue: Queue, monkeypatch: pytest.MonkeyPatch
+    make_broker: MakeBroker, failing: FailCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker.wakeups.REOPEN_AFTER_S", 0.05)
+    monkeypatch.setattr("broker.lookout.REOPEN_AFTER_S", 0.05)
     broker = make_broker(client=FAULTY)
     broker.declare_queue("default")
-    broker.wakeups.start()
-    awake = broker.wakeups.subscribe("default")
-    assert awake.wait(timeout=20)
-    awake.clear()
+    bell = listen(broker)
     # More than once: the stream of a test before may be taking its last look, and take a failure with it.
     with failing("getMore", times=3, errorCode=280):
-        # What was missed meanwhile is made good by waking everybody when it is open again.
-        assert awake.wait(timeout=20)
-    awake.clear()
-    broker.enqueue(message())
-    assert awake.wait(timeout=20)
+        # What was missed meanwhile is made good by ringing when it is open again.
+        wait_for(bell)
+    enqueue_elsewhere(broker)
+    wait_for(bell)
 
 
-def test_wakeups_can_be_started_right_after_a_stop(broker: MongoBroker) -> None:
-    awake = broker.wakeups.subscribe("default")
+def enqueue_elsewhere(broker: MongoBroker, **document: Any) -> None:
+    """As another process would: this one rings its own bells without the stream."""
+    broker.queues["default"].insert_one({"state": "QUEUED", **document})
+
+
+def test_lookout_can_be_started_right_after_a_stop(broker: MongoBroker) -> None:
     for _ in range(2):
-        broker.wakeups.start()
-        assert awake.wait(timeout=20)
-        broker.wakeups.stop()
-        awake.clear()
+        listen(broker)
+        broker.lookout.stop()
 
 
-def test_finished_messages_wake_nobody(broker: MongoBroker, database: Database[Any], queue: Queue) -> None:
-    awake = broker.wakeups.subscribe("default")
-    broker.wakeups.start()
-    assert awake.wait(timeout=20)
-    awake.clear()
-    other = broker.wakeups.subscribe("other")
-    queue.collection.insert_one({"state": "DONE"})
+def test_finished_messages_ring_no_bell(broker: MongoBroker, heard: Bell) -> None:
+    broker.declare_queue("other")
+    other = broker.lookout.bell("other")
+    other.silence()
+    enqueue_elsewhere(broker, state="DONE")
     # Events come in order: once this one is here, the one before has been passed over.
-    database["other"].insert_one({"state": "QUEUED"})
-    assert other.wait(timeout=20)
-    assert not awake.is_set()
+    broker.queues["other"].insert_one({"state": "QUEUED"})
+    wait_for(other)
+    assert not heard._rung.is_set()
 
 
-def test_queues_of_another_prefix_wake_nobody(make_broker: MakeBroker, database: Database[Any]) -> None:
+def test_queues_of_another_prefix_ring_no_bell(make_broker: MakeBroker, database: Database[Any]) -> None:
     broker = make_broker(collection_prefix="a.b")
-    awake, other = (broker.wakeups.subscribe(name) for name in ("axb_default", "a.b_default"))
-    broker.wakeups.start()
-    assert other.wait(timeout=20)
-    eventually(awake.is_set)
-    awake.clear()
-    other.clear()
+    broker.declare_queue("default")
+    broker.declare_queue("other")
+    bell, other = listen(broker), broker.lookout.bell("other")
+    other.silence()
     database["axb_default"].insert_one({"state": "QUEUED"})
-    database["a.b_default"].insert_one({"state": "QUEUED"})
-    assert other.wait(timeout=20)
-    assert not awake.is_set()
+    database["a.b_other"].insert_one({"state": "QUEUED"})
+    wait_for(other)
+    assert not bell._rung.is_set()
+
+
+def test_one_look_sees_all_queues(broker: MongoBroker) -> None:
+    for name in ("second", "third"):
+        broker.declare_queue(name)
+        broker.enqueue(message(queue=name))
+    bells = {name: broker.lookout.bell(name) for name in broker.queues}
+    for bell in bells.values():
+        bell.silence()
+    broker.lookout.look()
+    assert {name for name, bell in bells.items() if bell._rung.is_set()} == {"second", "third"}
+
+
+def test_nobody_looks_twice_within_a_second(broker: MongoBroker) -> None:
+    bell = broker.lookout.bell("default")
+    broker.lookout.look()
+    enqueue_elsewhere(broker)
+    bell.silence()
+    broker.lookout.look()
+    assert not bell._rung.is_set()
+    broker.lookout.next_look_at = 0.0
+    broker.lookout.look()
+    assert bell._rung.is_set()
+
+
+def test_first_due_message_is_known_from_the_look(broker: MongoBroker) -> None:
+    bell = broker.lookout.bell("default")
+    broker.lookout.look()
+    assert not bell.is_due()
+    broker.queues["default"].insert_one({"state": "DELAYED", "due": datetime(2020, 1, 1, tzinfo=UTC)})
+    broker.lookout.next_look_at = 0.0
+    broker.lookout.look()
+    assert bell.is_due()

@@ -1,0 +1,280 @@
+"""How a process learns that there is something to do: one look a second at all its queues, and a change stream."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from dramatiq.logging import get_logger
+from pymongo.errors import OperationFailure, PyMongoError
+
+from broker import documents
+from broker.documents import Document, State
+from broker.errors import is_passing
+
+if TYPE_CHECKING:
+    from broker.broker import MongoBroker
+
+LOOK_EVERY_S = 1.0
+REOPEN_AFTER_S = 1.0
+STREAM_WAIT_MS = 2_000
+_WAITING = [State.QUEUED, State.DELAYED]
+_NO_REPLICA_SET = 40573
+
+
+class Bell:
+    """Rings when one queue may have something to claim: now, or once its first delayed message is due."""
+
+    def __init__(self) -> None:
+        self._rung = Event()
+        # What a queue holds before the first look is not known.
+        self._rung.set()
+        self._due_at = 0.0
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def silence(self) -> None:
+        self._rung.clear()
+
+    def is_ringing(self) -> bool:
+        return self._rung.is_set() or self.is_due()
+
+    def expect_due(self, wait_s: float) -> None:
+        """Ring in `wait_s` seconds, when the first delayed message is due; never, for infinity."""
+        self._due_at = time.monotonic() + wait_s
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due_at
+
+    def wait(self, deadline: float) -> None:
+        """Wait until it rings or the deadline, on the monotonic clock, has passed."""
+        self._rung.wait(max(0.0, min(deadline, self._due_at) - time.monotonic()))
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """What nobody works on until it is resumed."""
+
+    queues: frozenset[str] = frozenset()
+    actors: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rows: Iterable[Document]) -> Paused:
+        """From the documents that `MongoBroker.pause` stores."""
+        rows = list(rows)
+        return cls(
+            queues=frozenset(row["queue"] for row in rows if "queue" in row),
+            actors=frozenset(row["actor"] for row in rows if "actor" in row),
+        )
+
+
+class Lookout:
+    """Rings the bells of this process's queues.
+
+    The look is one command for all queues, at most one a second, by whichever consumer comes first. It is always on,
+    so that the change stream need not be trusted: the stream makes things quick, the look makes them certain.
+    """
+
+    def __init__(self, broker: MongoBroker) -> None:
+        self.logger = get_logger(__name__, type(self))
+        self.paused = Paused()
+        self.ready: Document = {"state": State.QUEUED}
+        """The filter for what may be claimed."""
+        self.next_look_at = 0.0
+        self._broker = broker
+        self._bells: dict[str, Bell] = {}
+        self._queue_of: dict[str, str] = {}
+        self._suspects: set[tuple[UUID, UUID]] = set()
+        self._looking = Lock()
+        self._thread: Thread | None = None
+        self._stop = Event()
+
+    def bell(self, queue_name: str) -> Bell:
+        """The bell of a queue, which rings at once: what the queue holds is not known yet."""
+        bell = self._bells.setdefault(queue_name, Bell())
+        self._queue_of[self._broker.queues[queue_name].name] = queue_name
+        bell.expect_due(0)
+        bell.ring()
+        return bell
+
+    def ring(self, queue_name: str) -> None:
+        """Tell this process's own consumer of a queue, if there is one, before the change stream does."""
+        if bell := self._bells.get(queue_name):
+            bell.ring()
+
+    def ring_all(self) -> None:
+        """Let every consumer look: for new messages, or whether it is to stop."""
+        for queue_name in list(self._bells):
+            self.ring(queue_name)
+
+    def look(self) -> None:
+        """Look at all queues of this process, if nobody did within the last second."""
+        if time.monotonic() < self.next_look_at or not self._looking.acquire(blocking=False):
+            return
+        try:
+            self._see()
+            # A little early or late, so that processes do not march in step.
+            self.next_look_at = time.monotonic() + LOOK_EVERY_S * random.uniform(0.8, 1.0)  # noqa: S311 (no secret)
+        finally:
+            self._looking.release()
+
+    def _see(self) -> None:
+        try:
+            self._take_in(self._rows())
+        except OperationFailure as error:
+            if is_passing(error):
+                raise
+            # Whoever knows nothing tries everything: claims need no look.
+            self.logger.warning("A look at the queues was refused (%s); all of them are tried.", error.code)
+            self.ring_all()
+
+    def look_soon(self) -> None:
+        """Have the next look made now."""
+        self.next_look_at = 0.0
+        self.ring_all()
+
+    def start(self) -> None:
+        """Start listening to the change stream, unless this process listens already."""
+        with self._looking:
+            if self._thread is None or not self._thread.is_alive() or self._stop.is_set():
+                self._stop = Event()
+                self._thread = Thread(target=self._run, args=(self._stop,), name="queue-lookout", daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening; the thread ends by itself within a few seconds."""
+        self._stop.set()
+
+    def _rows(self) -> Iterator[Document]:
+        """What the database says of every queue, in one command on the collection of workers and pauses."""
+        pipeline: list[Document] = [{"$match": {"kind": "pause"}}]
+        for queue_name in list(self._bells):
+            pipeline += [
+                {"$unionWith": {"coll": self._broker.queues[queue_name].name, "pipeline": part}}
+                for part in self._parts(queue_name)
+            ]
+        return self._broker.controls.aggregate(pipeline)
+
+    def _parts(self, queue_name: str) -> Iterator[list[Document]]:
+        told = {"_id": 0, "queue": {"$literal": queue_name}}
+        yield [
+            {"$match": self.ready},
+            {"$sort": dict(documents.IN_LINE)},
+            {"$limit": 1},
+            {"$project": {**told, "kind": "ready"}},
+        ]
+        yield [
+            {"$match": {"state": State.DELAYED}},
+            {"$sort": {"due": 1}},
+            {"$limit": 1},
+            {"$project": {**told, "kind": "delayed", "wait_ms": {"$subtract": ["$due", "$$NOW"]}}},
+        ]
+        yield [
+            {"$match": {"state": State.CONSUMED, "lease.worker": self._broker.lease.worker_id}},
+            {"$project": {**told, "kind": "held", "id": "$_id", "token": "$lease.token", "canceled": 1}},
+        ]
+
+    def _take_in(self, rows: Iterator[Document]) -> None:
+        of_kind: dict[str, list[Document]] = defaultdict(list)
+        for row in rows:
+            of_kind[row["kind"]].append(row)
+        self._note_paused(of_kind["pause"])
+        for row in of_kind["ready"]:
+            self._bells[row["queue"]].ring()
+        waits = {row["queue"]: row["wait_ms"] / 1000 for row in of_kind["delayed"]}
+        for queue_name, bell in self._bells.items():
+            bell.expect_due(waits.get(queue_name, math.inf))
+        for row in of_kind["held"]:
+            if row.get("canceled"):
+                self._broker.interrupt(row["queue"], row["id"])
+        self._release_strays(of_kind["held"])
+
+    def _note_paused(self, rows: list[Document]) -> None:
+        paused, self.paused = self.paused, Paused.of(rows)
+        if paused != self.paused:
+            self.ring_all()
+        ready: Document = {"state": State.QUEUED}
+        if self.paused.actors:
+            ready["msg.actor_name"] = {"$nin": sorted(self.paused.actors)}
+        self.ready = ready
+
+    def _release_strays(self, rows: list[Document]) -> None:
+        """Give back what is leased to this process and not held by it, which would otherwise stay so while it lives.
+
+        A claim whose answer was lost leaves such messages, and so does an ack that a failover undid. One that is seen
+        once may be on its way to the shelf just now; one that is seen twice is not.
+        """
+        held = {message_id for queue_name in self._bells for message_id in self._broker.shelves[queue_name].held()}
+        strays = {(row["id"], row["token"]): row["queue"] for row in rows if row["id"] not in held}
+        for message_id, token in self._suspects & strays.keys():
+            queue = self._broker.acks[strays[message_id, token]]
+            queue.update_one({"_id": message_id, "lease.token": token}, documents.given_back())
+        self._suspects = set(strays)
+
+    def _run(self, stop: Event) -> None:
+        while not stop.is_set():
+            try:
+                self._listen(stop)
+            except OperationFailure as error:
+                if error.code == _NO_REPLICA_SET:
+                    self.logger.warning("MongoDB runs without a replica set; queues are polled every second.")
+                    return
+                self._say_broken(error, stop)
+            except PyMongoError as error:
+                self._say_broken(error, stop)
+            stop.wait(REOPEN_AFTER_S)
+
+    def _say_broken(self, error: PyMongoError, stop: Event) -> None:
+        # At the end the client is closed under the stream.
+        if not stop.is_set():
+            self.logger.warning("The change stream broke (%s); it is opened again.", type(error).__name__)
+
+    def _listen(self, stop: Event) -> None:
+        controls = self._broker.controls.name
+        with self._broker.database.watch(self._changes(), max_await_time_ms=STREAM_WAIT_MS) as stream:
+            # What was enqueued before the stream was open has rung no bell.
+            self.ring_all()
+            while not stop.is_set():
+                change = stream.try_next()
+                if not change:
+                    continue
+                if change["ns"]["coll"] == controls or change.get("canceled"):
+                    self.look_soon()
+                elif queue_name := self._queue_of.get(change["ns"]["coll"]):
+                    bell = self._bells[queue_name]
+                    if change.get("state") == State.DELAYED:
+                        # It may be due before the one that is waited for.
+                        bell.expect_due(0)
+                    bell.ring()
+
+    def _changes(self) -> list[Document]:
+        new, updated = "$fullDocument", "$updateDescription.updatedFields"
+        return [
+            {
+                "$match": {
+                    "ns.coll": {"$regex": f"^{re.escape(self._broker.collection_prefix)}"},
+                    "$or": [
+                        {"fullDocument.state": {"$in": _WAITING}},
+                        {"updateDescription.updatedFields.state": {"$in": _WAITING}},
+                        {"updateDescription.updatedFields.canceled": True},
+                        {"ns.coll": self._broker.controls.name},
+                    ],
+                }
+            },
+            {
+                "$project": {
+                    "ns.coll": 1,
+                    "state": {"$ifNull": [f"{new}.state", f"{updated}.state"]},
+                    "canceled": f"{updated}.canceled",
+                }
+            },
+        ]

@@ -1,0 +1,156 @@
+"""Storing messages in their queue: one or many, unique ones, and those that were stored before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from dramatiq.message import Message
+from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from broker import documents
+from broker.documents import Document
+from broker.errors import InvalidUniqueKey
+
+LONGEST_UNIQUE_KEY = 512
+AT_ONCE = 1000
+"""How many messages go in one command: enough to be quick, few enough to stay below the size of a command."""
+
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way into its queue. `delay_ms` of 0 means at once."""
+
+    message: Message[Any]
+    body: Document
+    priority: int
+    delay_ms: float
+    unique_key: str | None
+
+    @property
+    def id(self) -> UUID:
+        return UUID(self.message.message_id)
+
+    @property
+    def of_finished(self) -> Document:
+        """Finds the message where it has run before."""
+        return {"_id": self.id, "state": {"$in": documents.FINISHED}}
+
+    @property
+    def document(self) -> Document:
+        return documents.new(self.message.message_id, self.body, priority=self.priority)
+
+    @property
+    def revival(self) -> Document | documents.Pipeline:
+        """The update that makes it live (again)."""
+        if self.delay_ms:
+            return documents.delayed(self.body, priority=self.priority, delay_ms=self.delay_ms)
+        return documents.revived(self.body, priority=self.priority)
+
+
+def outgoing(message: Message[Any], *, priority: int, delay_ms: float | None) -> Outgoing:
+    """Check a message. Raises InvalidUniqueKey, MessageTooLarge, and the encoder's error for what it cannot encode."""
+    key = message.options.get("unique_key")
+    body = documents.body_of(message)
+    if key is not None:
+        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_UNIQUE_KEY:
+            raise InvalidUniqueKey(
+                f"unique_key must be a string of 1 to {LONGEST_UNIQUE_KEY} characters, not {type(key).__name__}"
+            )
+        body["unique_key"] = key
+    return Outgoing(message, body, priority, delay_ms or 0, key)
+
+
+def store(queue: Collection[Any], item: Outgoing, session: ClientSession | None = None) -> Message[Any]:
+    """Store a message. One that is stored and not finished is left as it is; a finished one runs again.
+
+    Returns the message, or the living one that has its unique key.
+    """
+    while True:
+        # A duplicate key would end the caller's transaction, so that looks first.
+        if session and (first := _holder_of_key(queue, item, session)):
+            return first
+        try:
+            if session and queue.find_one({"_id": item.id}, {"_id": 1}, session=session):
+                queue.update_one(item.of_finished, item.revival, session=session)
+            elif item.delay_ms:
+                # Only an update can read the server's clock.
+                queue.update_one(item.of_finished, item.revival, upsert=True, session=session)
+            else:
+                queue.insert_one(item.document, session=session)
+            return item.message
+        except DuplicateKeyError:
+            if session:
+                raise
+        # Stored before: by an earlier call whose answer was lost, long ago and finished since, or under its key.
+        if first := _holder_of_key(queue, item, session):
+            return first
+        try:
+            if item.unique_key is None or queue.find_one({"_id": item.id}, {"_id": 1}):
+                queue.update_one(item.of_finished, item.revival)
+                return item.message
+        except DuplicateKeyError:
+            continue
+
+
+def store_many(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession | None = None) -> None:
+    """Store messages in few commands; each of them as `store` would."""
+    single = [item for item in items if item.unique_key is not None]
+    known = _known(queue, items, session) if session else set()
+    again = [item for item in items if item.unique_key is None and item.id in known]
+    new = [item for item in items if item.unique_key is None and item.id not in known]
+    for first in range(0, len(new), AT_ONCE):
+        again += _insert_many(queue, new[first : first + AT_ONCE], session)
+    for item in again:
+        queue.update_one(item.of_finished, item.revival, session=session)
+    for item in single:
+        store(queue, item, session)
+
+
+def _insert_many(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession | None) -> list[Outgoing]:
+    """Insert what is not there yet; returns what is."""
+    now = [item for item in items if not item.delay_ms]
+    later = [item for item in items if item.delay_ms]
+    duplicates = []
+    try:
+        if now:
+            queue.insert_many([item.document for item in now], ordered=False, session=session)
+    except BulkWriteError as error:
+        duplicates = [now[failure["index"]] for failure in _only_duplicates(error)]
+    try:
+        if later:
+            upserts = [UpdateOne(item.of_finished, item.revival, upsert=True) for item in later]
+            queue.bulk_write(upserts, ordered=False, session=session)
+    except BulkWriteError as error:
+        # These live already, since the finished ones were found and revived.
+        _only_duplicates(error)
+    return duplicates
+
+
+def _only_duplicates(error: BulkWriteError) -> list[Document]:
+    details = error.details or {}
+    failures: list[Document] = details.get("writeErrors", [])
+    if details.get("writeConcernErrors") or any(failure["code"] != _DUPLICATE_KEY for failure in failures):
+        raise error
+    return failures
+
+
+def _known(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession) -> set[UUID]:
+    found = queue.find({"_id": {"$in": [item.id for item in items]}}, {"_id": 1}, session=session)
+    return {document["_id"] for document in found}
+
+
+def _holder_of_key(queue: Collection[Any], item: Outgoing, session: ClientSession | None) -> Message[Any] | None:
+    """The living message, other than this one, that has its unique key."""
+    if item.unique_key is None:
+        return None
+    other = {"unique_key": item.unique_key, "_id": {"$ne": item.id}}
+    document = queue.find_one(other, session=session)
+    return documents.message_of(document) if document else None
