@@ -63,7 +63,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
       collection_prefix: put before the name of each queue's collection, followed by "_".
       middleware: as in Dramatiq; None means Dramatiq's defaults.
       lease_s: a worker that is not heard of for so many seconds has lost its messages.
-      max_crashes: a message that was being run when so many worker processes died becomes a dead letter.
+      max_crashes: a message that was being run when so many worker processes died becomes a dead letter. Before that it
+        is run alone in its process, so that no other message dies with it time and again.
       prefetch_per_thread: how many messages of a queue a process may hold per worker thread; None takes what Dramatiq
         asks for, which is two. One is better where messages run for seconds: nothing then waits behind a busy process.
       done_ttl_ms, dead_ttl_ms: how long finished messages and dead letters are kept.
@@ -92,6 +93,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self.prefetch_per_thread = prefetch_per_thread
         self.done_ttl_ms = done_ttl_ms
         self.completed = documents.done(keep_ms=done_ttl_ms)
+        self.max_crashes = max_crashes
+        self.suspect: Delivery | None = None
         self.stopping = Event()
         self.has_worker = False
         self.worker_threads = 1
@@ -199,9 +202,10 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         that it does not take: with the default encoder a TypeError for what is not JSON.
         """
         self._queue(message.queue_name)
-        self.emit_before("enqueue", message, delay)
+        delay = _delay_of(message) if delay is None else delay
         if delay:
             message = _copy(message, eta=current_millis() + delay)
+        self.emit_before("enqueue", message, delay)
         running = self._delivery_of(message)
         if running:
             self._reschedule(running, message, delay)
@@ -312,6 +316,24 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             self._ensure_indexes(queue_name)
             self.lease.cover(self.queues[queue_name].name)
         self.lookout.start()
+
+    def is_suspect(self, document: documents.Document) -> bool:
+        """Whether the next crash makes a message a dead letter. It then runs alone, so that nobody dies with it."""
+        return int(document.get("crashes", 0)) >= max(1, self.max_crashes - 1)
+
+    @property
+    def is_isolating(self) -> bool:
+        """Whether this process holds a suspect, and so claims nothing else."""
+        return self.suspect is not None and not self.suspect.has_run
+
+    def may_start(self, delivery: Delivery) -> bool:
+        """False for a suspect while anything else that this process holds has not run."""
+        return delivery is not self.suspect or sum(shelf.to_run for shelf in self.shelves.values()) == 1
+
+    def ring_for_suspect(self) -> None:
+        """Something has run: the suspect may be alone now."""
+        if self.suspect and self.is_isolating:
+            self.lookout.ring(self.suspect.queue_name)
 
     def is_paused(self, message: Message[Any] | Delivery) -> bool:
         """Whether the last look found the message's queue or actor paused."""
@@ -431,6 +453,19 @@ def _checked(collection_name: str) -> str:
     if not _COLLECTION_NAME.fullmatch(collection_name) or collection_name.startswith("system."):
         raise ValueError(f"A collection cannot be named {collection_name!r}: choose another prefix or queue name.")
     return collection_name
+
+
+def _delay_of(message: Message[Any] | Delivery) -> int | None:
+    """The delay of a message that says itself when it is due. Raises TypeError for an `eta` that is no number.
+
+    An instant can only be given by the sender's clock; every delay is reckoned by the server's.
+    """
+    eta = message.options.get("eta")
+    if eta is None or isinstance(message, Delivery):
+        return None
+    if isinstance(eta, bool) or not isinstance(eta, int | float):
+        raise TypeError(f"eta must be a number of milliseconds since 1970, not {type(eta).__name__}")
+    return max(0, int(eta) - current_millis()) or None
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:

@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dramatiq.broker import Consumer, MessageProxy
@@ -48,7 +49,7 @@ class MongoConsumer(Consumer):
             self._is_open = True
         deadline = time.monotonic() + self.timeout_s
         while not self.broker.stopping.is_set():
-            if self._shelf.claimed:
+            if self._shelf.claimed and self.broker.may_start(self._shelf.claimed[0]):
                 return self._shelf.claimed.popleft()
             self.broker.lease.keep()
             with driver_errors():
@@ -56,7 +57,7 @@ class MongoConsumer(Consumer):
             if self.queue_name in self.broker.lookout.paused.queues:
                 self._give_back_claimed()
                 self.bell.silence()
-            elif self.bell.is_ringing() and self._claim_what_there_is(deadline):
+            elif not self.broker.is_isolating and self.bell.is_ringing() and self._claim_what_there_is(deadline):
                 continue
             if time.monotonic() >= deadline:
                 return None
@@ -79,6 +80,7 @@ class MongoConsumer(Consumer):
         else:
             with self._settling(message):
                 message.finish()
+        self.broker.ring_for_suspect()
 
     def nack(self, message: MessageProxy) -> None:
         """Make the message a dead letter. Raises ConnectionError."""
@@ -87,6 +89,7 @@ class MongoConsumer(Consumer):
         else:
             with self._settling(message):
                 message.fail_for_good()
+        self.broker.ring_for_suspect()
 
     def requeue(self, messages: Iterable[Delivery]) -> None:
         """Give messages back untouched, uncharged and at their old place in line. Raises ConnectionError."""
@@ -127,8 +130,8 @@ class MongoConsumer(Consumer):
 
     def _claim(self, room: int) -> bool:
         """Claim up to `room` messages in order. False when none was ready."""
-        found = self.queue.find(self.broker.lookout.ready, {"_id": 1}).sort(documents.IN_LINE)
-        ids = [document["_id"] for document in found.limit(room)]
+        found = self.queue.find(self.broker.lookout.ready, {"crashes": 1}).sort(documents.IN_LINE)
+        ids = self._together(list(found.limit(room)))
         if not ids:
             return False
         # Rivals may take some of these first; the token tells which ones became ours.
@@ -143,6 +146,11 @@ class MongoConsumer(Consumer):
         self._shelf.put([delivery for delivery in map(self._read, ours) if delivery])
         return True
 
+    def _together(self, found: list[Document]) -> list[Any]:
+        """The first of these that may be in one process at once."""
+        innocent = list(takewhile(lambda document: not self.broker.is_suspect(document), found))
+        return [document["_id"] for document in innocent or found[:1]]
+
     def _read(self, document: Document) -> Delivery | None:
         mine = {"_id": document["_id"], "lease.token": document["lease"]["token"]}
         try:
@@ -152,7 +160,10 @@ class MongoConsumer(Consumer):
             if document.get("canceled"):
                 self.queue.update_one(mine, documents.canceled(keep_ms=self.broker.done_ttl_ms))
                 return None
-            return Delivery(self.broker, self.queue_name, document, order=next(self.broker.claim_order))
+            delivery = Delivery(self.broker, self.queue_name, document, order=next(self.broker.claim_order))
+            if self.broker.is_suspect(document):
+                self.broker.suspect = delivery
+            return delivery
         except Unreadable as error:
             self.logger.warning("A message of queue %r becomes a dead letter: %s.", self.queue_name, error)
             self.queue.update_one(mine, documents.rejected(f"unreadable, {error}", keep_ms=self.broker.dead_ttl_ms))
@@ -164,13 +175,13 @@ class MongoConsumer(Consumer):
         if head and head["due"] <= head["now"]:
             due = self.queue.find({"state": State.DELAYED, "due": {"$lte": head["now"]}}, {"due": 1}).sort("due", 1)
             # `due` is asked for once more because it may have run and been delayed again since.
-            self.queue.bulk_write(
-                [
-                    UpdateOne({"_id": message["_id"], "due": message["due"]}, documents.promoted(message["due"]))
-                    for message in due.limit(PROMOTED_AT_ONCE)
-                ],
-                ordered=False,
-            )
+            updates = [
+                UpdateOne({"_id": message["_id"], "due": message["due"]}, documents.promoted(message["due"]))
+                for message in due.limit(PROMOTED_AT_ONCE)
+            ]
+            # Another process may have been quicker.
+            if updates:
+                self.queue.bulk_write(updates, ordered=False)
             # There may be more of them.
             self.bell.expect_due(0)
         else:

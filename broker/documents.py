@@ -80,6 +80,9 @@ IN_LINE = [("priority", ASCENDING), ("seq", ASCENDING)]
 MAX_MESSAGE_BYTES = 15 * 1024 * 1024
 """Of its JSON. A document holds 16 MB, and a message grows by its traceback."""
 
+CENTURY_MS = 100 * 365 * 24 * 3_600_000
+"""Times beyond the year 9999 can be stored and not be read again."""
+
 INDEXES = [
     IndexModel(
         # The actor is there for the sake of paused ones: their messages are passed over without being read.
@@ -143,7 +146,9 @@ def moment_of(epoch_ms: float) -> datetime:
 
 
 def after(milliseconds: float) -> Document:
-    """The server's clock plus a delay, as an expression."""
+    """The server's clock plus a delay, as an expression. Raises ValueError for a delay beyond a century."""
+    if milliseconds > CENTURY_MS:
+        raise ValueError(f"a delay of {milliseconds} ms is longer than a century")
     return {"$add": ["$$NOW", int(milliseconds)]}
 
 

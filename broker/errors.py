@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 from dramatiq.errors import BrokerError, ConnectionClosed
 from dramatiq.middleware import Interrupt
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError, WriteConcernError
+from pymongo.errors import (
+    BulkWriteError,
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    WriteConcernError,
+)
 
 
 class QueueError(BrokerError):
@@ -38,6 +45,8 @@ class Canceled(Interrupt):
 
 
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
+# No primary, stepping down, shutting down: the driver does not label these when they come inside a bulk answer.
+_PASSING_CODES = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
 
 
 def is_passing(error: PyMongoError) -> bool:
@@ -45,9 +54,18 @@ def is_passing(error: PyMongoError) -> bool:
 
     The other errors refuse what was asked, and will again.
     """
-    return isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError) or any(
-        error.has_error_label(label) for label in _PASSING_LABELS
+    return (
+        isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
+        or any(error.has_error_label(label) for label in _PASSING_LABELS)
+        or bool(_codes(error) & _PASSING_CODES)
     )
+
+
+def _codes(error: PyMongoError) -> set[int]:
+    if isinstance(error, BulkWriteError):
+        details = error.details or {}
+        return {failure["code"] for failure in details.get("writeErrors", [])}
+    return {error.code} if isinstance(error, OperationFailure) and error.code else set()
 
 
 @contextmanager

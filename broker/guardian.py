@@ -26,18 +26,22 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pymongo
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReturnDocument
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 BEATS_PER_LEASE = 4
 SLOTS = 4096
-SLOT_BYTES = 16
+MESSAGE_BYTES = 16
+SESSION_BYTES = 16
+SLOT_BYTES = MESSAGE_BYTES + SESSION_BYTES
+"""What a thread runs: the message's id, and that of the session whose transaction it began last."""
 TRUSTED_UNTIL = struct.Struct("d")
 """Behind the slots: until when the worker may believe that its lease holds, by `clock_s`."""
 SHARED_BYTES = SLOTS * SLOT_BYTES + TRUSTED_UNTIL.size
@@ -90,7 +94,9 @@ class Guardian:
         self.max_crashes: int = orders["max_crashes"]
         self.dead_ttl_ms: int = orders["dead_ttl_ms"]
         self.shared = mmap.mmap(orders["shared_fd"], 0)
-        client: MongoClient[Document] = MongoClient(**{**orders["client"], "serverSelectionTimeoutMS": 2000})
+        client: MongoClient[Document] = MongoClient(
+            **{**orders["client"], "serverSelectionTimeoutMS": 2000, "uuidRepresentation": "standard"}
+        )
         self.database: Database[Document] = client.get_database(
             orders["database"],
             codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
@@ -135,7 +141,10 @@ class Guardian:
         asked_at = clock_s()
         renewed = self.workers.find_one_and_update(
             {"_id": self.worker_id},
-            [*renewal(self.lease_s, self.collections), {"$set": {"running": self._running()}}],
+            [
+                *renewal(self.lease_s, self.collections),
+                {"$set": {"running": self._running(), "sessions": self._sessions()}},
+            ],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
@@ -146,6 +155,7 @@ class Guardian:
     def _rescue_expired(self) -> None:
         for worker in self.workers.find({"_id": {"$ne": self.worker_id}, "$expr": {"$lt": ["$expires", "$$NOW"]}}):
             # The document goes last: as long as it is there, somebody will finish what is begun here.
+            self._end_transactions(worker.get("sessions", []))
             self._give_back(worker["_id"], worker.get("collections", []), worker.get("running", []))
             self.workers.delete_one({"_id": worker["_id"], "expires": worker["expires"]})
 
@@ -164,23 +174,40 @@ class Guardian:
         while time.monotonic() < give_up_at:
             try:
                 worker = self.workers.find_one({"_id": self.worker_id}) or {}
+                self._end_transactions(self._sessions())
                 self._give_back(self.worker_id, self.collections.union(worker.get("collections", [])), self._running())
                 self.workers.delete_one({"_id": self.worker_id})
                 return
             except PyMongoError:
                 time.sleep(0.1)
 
+    def _end_transactions(self, sessions: list[UUID]) -> None:
+        """Abort what a dead worker left open: until then, for up to a minute, its messages could not be written to."""
+        if sessions:
+            # Not granted everywhere. Without it the messages return when the server gives the transaction up.
+            with suppress(OperationFailure):
+                self.database.client.admin.command("killSessions", [{"id": session} for session in sessions])
+
     def _give_back(self, worker_id: str, collections: Iterable[str], running: list[UUID]) -> None:
         held = {"state": "CONSUMED", "lease.worker": worker_id}
         for name in collections:
             queue = self.database[name]
-            if running:
-                queue.update_many({**held, "_id": {"$in": running}}, charged(self.max_crashes, self.dead_ttl_ms))
-            queue.update_many(held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
+            # Bounded, because a document in somebody's open transaction must not keep the next renewal waiting.
+            with pymongo.timeout(self.lease_s / BEATS_PER_LEASE):
+                if running:
+                    queue.update_many({**held, "_id": {"$in": running}}, charged(self.max_crashes, self.dead_ttl_ms))
+                queue.update_many(held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
 
     def _running(self) -> list[UUID]:
-        raw = self.shared[: SLOTS * SLOT_BYTES]
-        return [UUID(bytes=raw[i : i + 16]) for i in range(0, len(raw), 16) if any(raw[i : i + 16])]
+        return self._ids(first=0)
+
+    def _sessions(self) -> list[UUID]:
+        return self._ids(first=MESSAGE_BYTES)
+
+    def _ids(self, *, first: int) -> list[UUID]:
+        slots = self.shared[: SLOTS * SLOT_BYTES]
+        found = (slots[start : start + 16] for start in range(first, len(slots), SLOT_BYTES))
+        return [UUID(bytes=raw) for raw in found if any(raw)]
 
 
 def is_suspended(pid: int) -> bool:

@@ -10,6 +10,8 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from threading import Lock, get_ident
 from typing import IO, Any
 from uuid import UUID, uuid4
@@ -17,7 +19,9 @@ from uuid import UUID, uuid4
 from pymongo import MongoClient
 
 from broker import guardian
-from broker.guardian import SHARED_BYTES, SLOT_BYTES, SLOTS, TRUSTED_UNTIL, clock_s
+from broker.guardian import MESSAGE_BYTES, SESSION_BYTES, SHARED_BYTES, SLOT_BYTES, SLOTS, TRUSTED_UNTIL, clock_s
+
+GUARDIAN_STARTS_WITHIN_S = 10.0
 
 NOT_FOR_GUARDIANS = {"document_class", "type_registry", "event_listeners", "auto_encryption_opts", "server_api"}
 """Client options that hold objects of the application; the guardian needs none and could not always load them."""
@@ -68,13 +72,11 @@ class Lease:
                 self._begin()
             self._collections.add(collection_name)
             asked_at = clock_s()
-            self._workers.update_one(
-                {"_id": self.worker_id},
-                guardian.renewal(self._orders["lease_s"], self._collections),
-                upsert=True,
-            )
+            # The guardian's first beat has to come within this; on a busy machine it may take seconds to start.
+            first_s = self._orders["lease_s"] + GUARDIAN_STARTS_WITHIN_S
+            self._workers.update_one({"_id": self.worker_id}, guardian.renewal(first_s, self._collections), upsert=True)
             if self._slots is not None:
-                TRUSTED_UNTIL.pack_into(self._slots, SLOTS * SLOT_BYTES, asked_at + self._orders["lease_s"])
+                TRUSTED_UNTIL.pack_into(self._slots, SLOTS * SLOT_BYTES, asked_at + first_s)
 
     def is_trusted(self) -> bool:
         """Whether nobody else can have taken this worker's messages yet, without asking the database.
@@ -99,13 +101,15 @@ class Lease:
                 self._end_guardian(self._guardian)
                 self._start_guardian()
 
-    def mark_running(self, message_id: str) -> None:
-        """Note that the calling thread starts this message."""
-        self._write_slot(UUID(message_id).bytes)
+    def mark_running(self, message_id: UUID) -> Callable[[bytes], None]:
+        """Note that the calling thread starts this message; returns what notes the sessions of its transactions."""
+        slot = self._slot()
+        self._write(slot, message_id.bytes + bytes(SESSION_BYTES))
+        return partial(self._write, slot + MESSAGE_BYTES)
 
     def mark_idle(self) -> None:
         """Note that the calling thread runs nothing."""
-        self._write_slot(bytes(SLOT_BYTES))
+        self._write(self._slot(), bytes(SLOT_BYTES))
 
     def excuse(self) -> None:
         """Charge nothing that runs now with the end of this process, which was asked to stop."""
@@ -134,13 +138,16 @@ class Lease:
             running.kill()
             running.wait()
 
-    def _write_slot(self, value: bytes) -> None:
+    def _slot(self) -> int:
+        """Where the calling thread's slot begins."""
+        thread = get_ident()
+        if thread not in self._slot_of:
+            self._slot_of[thread] = next(self._slot_numbers)
+        return self._slot_of[thread] * SLOT_BYTES
+
+    def _write(self, start: int, value: bytes) -> None:
         if self._slots is not None:
-            thread = get_ident()
-            if thread not in self._slot_of:
-                self._slot_of[thread] = next(self._slot_numbers)
-            start = self._slot_of[thread] * SLOT_BYTES
-            self._slots[start : start + SLOT_BYTES] = value
+            self._slots[start : start + len(value)] = value
 
     def _begin(self) -> None:
         """Become a worker with a new id: a process that died under the old one is somebody else."""

@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 
 from broker.delivery import Delivery, set_current
 from broker.errors import Canceled
-from broker.transaction import abandon_current, current_session
+from broker.transaction import abandon_current, current_session, session_noted
 
 if TYPE_CHECKING:
     from dramatiq import Worker
@@ -55,7 +55,7 @@ class DeliveryLifecycle(Middleware):
         if message.is_canceled:
             message.failed = True
             raise SkipMessage("canceled")
-        broker.lease.mark_running(message.message_id)
+        session_noted.set(broker.lease.mark_running(message.id))
 
     def after_process_message(
         self,
@@ -66,6 +66,7 @@ class DeliveryLifecycle(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         broker.lease.mark_idle()
+        session_noted.set(None)
         set_current(None)
         # Left open, it would swallow what the thread's next message sends.
         if abandon_current():

@@ -39,6 +39,11 @@ class Shelf:
             self._to_run += len(new)
         self.claimed.extend(new)
 
+    @property
+    def to_run(self) -> int:
+        """How many messages are held and have not run."""
+        return self._to_run
+
     def held(self) -> list[UUID]:
         """The ids of all messages that are claimed and whose outcome is not written."""
         with self._room:

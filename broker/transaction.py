@@ -33,6 +33,10 @@ class _Transaction:
 _current: ContextVar[_Transaction | None] = ContextVar("transaction", default=None)
 
 
+session_noted: ContextVar[Callable[[bytes], None] | None] = ContextVar("session_noted", default=None)
+"""Told the id of each session whose transaction begins, so that others can end it should this process die in it."""
+
+
 def current_session() -> ClientSession | None:
     """The session of the transaction around the caller, or None."""
     transaction = _current.get()
@@ -69,8 +73,14 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
         raise RuntimeError("A transaction is open already; MongoDB has no nested ones.")
     with client.start_session() as session:
         session.start_transaction(
-            read_concern=ReadConcern("snapshot"), write_concern=DURABLE, read_preference=ReadPreference.PRIMARY
+            # Not "snapshot": that lags behind this process's own claim while others write, and the message being run
+            # would look as if it were somebody else's. What is read is made durable by the commit all the same.
+            read_concern=ReadConcern("local"),
+            write_concern=DURABLE,
+            read_preference=ReadPreference.PRIMARY,
         )
+        if note := session_noted.get():
+            note(bytes(session.session_id["id"]))
         current = _Transaction(session)
         token = _current.set(current)
         try:

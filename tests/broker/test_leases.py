@@ -13,6 +13,7 @@ from pymongo import monitoring
 from pymongo.database import Database
 
 from broker import MongoBroker
+from broker.guardian import SLOT_BYTES
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
@@ -130,7 +131,7 @@ def test_each_thread_has_a_slot_of_its_own(unguarded: MongoBroker) -> None:
 
     def run(message_id: UUID) -> None:
         barrier.wait()
-        unguarded.lease.mark_running(str(message_id))
+        unguarded.lease.mark_running(message_id)
         barrier.wait()
 
     threads = [threading.Thread(target=run, args=(found,)) for found in ids]
@@ -140,14 +141,14 @@ def test_each_thread_has_a_slot_of_its_own(unguarded: MongoBroker) -> None:
         thread.join()
     assert unguarded.lease._slots
     raw = unguarded.lease._slots[:]
-    assert {UUID(bytes=raw[i : i + 16]) for i in range(0, 16 * 8, 16)} == set(ids)
+    assert {UUID(bytes=raw[i : i + 16]) for i in range(0, SLOT_BYTES * 8, SLOT_BYTES)} == set(ids)
 
 
 def test_what_ran_when_the_worker_was_asked_to_stop_is_excused(leased: MongoBroker, queue: Queue) -> None:
     sent = leased.enqueue(message())
     consumer = leased.consume("default", timeout=20)
     assert eventually(lambda: next(consumer))
-    leased.lease.mark_running(sent.message_id)
+    leased.lease.mark_running(UUID(sent.message_id))
     leased.lease.excuse()
     leased.lease.close()
     document = queue.document(sent)
