@@ -31,7 +31,7 @@ from dramatiq.rate_limits import RateLimiterBackend
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
 
-from broker.delivery import current_delivery, reschedule_current
+from broker.delivery import Delivery, current_delivery, reschedule_current
 from broker.documents import Document, Pipeline, after
 from broker.errors import driver_errors
 from broker.expiring import IS_ALIVE, Expiring, look_until_found
@@ -83,7 +83,7 @@ class MongoRateLimiterBackend(RateLimiterBackend):
         """
         delivery = current_delivery()
         if delivery and delivery.options.get("group_completion_uuid") == key:
-            return not self._arrive(key, UUID(delivery.message_id), amount, minimum, ttl)
+            return not self._arrive(delivery, key, amount, minimum, ttl)
         lowered = {"$subtract": [_VALUE, amount]}
         return self._change(key, {"$gte": [lowered, minimum]}, lowered, ttl, upsert=-amount >= minimum)
 
@@ -125,8 +125,9 @@ class MongoRateLimiterBackend(RateLimiterBackend):
             result = self._limits.collection.update_one({"_id": document_id}, update, upsert=upsert)
         return result.upserted_id is not None or result.modified_count == 1
 
-    def _arrive(self, key: str, child: UUID, amount: int, minimum: int, ttl: int) -> bool:
+    def _arrive(self, delivery: Delivery, key: str, amount: int, minimum: int, ttl: int) -> bool:
         """Whether this child completed its group, at this run or at an earlier one."""
+        child = UUID(delivery.message_id)
         try:
             with driver_errors():
                 barrier = self._note_arrival(key, child, amount, ttl)
@@ -136,8 +137,7 @@ class MongoRateLimiterBackend(RateLimiterBackend):
                     barrier = self._close_if_complete(barrier, child, amount, minimum)
         except BrokerConnectionError:
             # Dramatiq logs what fails in middleware and acks the message, and the group would never be complete.
-            delivery = current_delivery()
-            if delivery and not delivery.settled:
+            if not delivery.settled:
                 reschedule_current(delay_ms=0)
             raise
         return barrier.get("closer") == child

@@ -128,8 +128,8 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
             self._results.collection.update_one({"_id": message_key}, update, upsert=True, session=session)
 
         delivery = current_delivery()
-        # The error of a dead letter is stored once it is one, and there is no more to join.
-        if delivery and delivery.is_over and not delivery.settled:
+        # After its ack or nack no delivery is current: the error of a dead letter is written at once, when it is one.
+        if delivery and delivery.is_over:
             # Not in the ack's transaction, which could not use the collection then; the next result brings it too.
             with suppress(BrokerConnectionError):
                 self._ensure_index()

@@ -21,12 +21,13 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from pymongo.read_preferences import ReadPreference
 
 from app.stack import Servers
-from broker import Delivery, MongoBroker, expiring
+from broker import Delivery, MongoBroker, complete_current, expiring, transaction
 from broker.delivery import set_current
 from broker.results import LARGEST_RESULT, MongoResultBackend, ResultTooLarge
 from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import message
+from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
 
@@ -34,9 +35,8 @@ AN_HOUR_MS = 3_600_000
 class EndedDelivery:
     """A delivery whose actor has returned: what is stored from now on joins its ack."""
 
-    def __init__(self, *, is_over: bool = True, settled: bool = False) -> None:
+    def __init__(self, *, is_over: bool = True) -> None:
         self.is_over = is_over
-        self.settled = settled
         self.writes: list[Callable[[ClientSession | None], None]] = []
 
     def join_ack(self, write: Callable[[ClientSession | None], None]) -> None:
@@ -321,15 +321,47 @@ def test_result_joins_the_ack_although_the_index_cannot_be_made(
     assert len(delivery.writes) == 1
 
 
-@pytest.mark.parametrize("state", [{"is_over": False}, {"settled": True}], ids=["running", "settled"])
-def test_result_stored_in_a_run_or_after_its_end_is_written_at_once(
-    backend: MongoResultBackend, work: Callable[..., EndedDelivery], state: dict[str, bool]
+def test_result_stored_while_the_actor_runs_is_written_at_once(
+    backend: MongoResultBackend, work: Callable[..., EndedDelivery]
 ) -> None:
-    delivery, sent = work(**state), message()
+    delivery, sent = work(is_over=False), message()
     backend.store_exception(sent, ValueError("no"), AN_HOUR_MS)
     assert delivery.writes == []
     with pytest.raises(ResultFailure):
         backend.get_result(sent)
+
+
+def test_message_that_went_to_another_worker_before_it_was_run_stores_no_result(
+    backend: MongoResultBackend, broker: MongoBroker
+) -> None:
+    broker.enqueue(sent := message())
+    consumer = broker.consume("default", prefetch=1, timeout=20)
+    delivery = eventually(lambda: next(consumer))
+    assert delivery
+    delivery.disown()
+    delivery.is_over = True
+    set_current(delivery)
+    try:
+        # What the middleware does for a message that was skipped.
+        backend.store_result(sent, None, AN_HOUR_MS)
+    finally:
+        set_current(None)
+    consumer.ack(delivery)
+    with pytest.raises(ResultMissing):
+        backend.get_result(sent)
+
+
+def test_result_of_a_message_that_completed_itself_is_stored(
+    results_broker: MongoBroker, start_worker: StartWorker
+) -> None:
+    @dramatiq.actor(broker=results_broker, store_results=True)
+    def complete() -> str:
+        with transaction(results_broker.database.client):
+            complete_current()
+        return "done"
+
+    start_worker(results_broker)
+    assert results_of(complete.send(), results_broker) == "done"
 
 
 @pytest.fixture
