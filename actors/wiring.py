@@ -7,14 +7,14 @@ from dramatiq.middleware import Retries, TimeLimit
 
 from broker import MongoBroker
 from studio.logs import configure_logs
-from studio.settings import settings
+from studio.settings import QUEUE_PREFIX, settings
 from studio.studio import Studio
 
 configure_logs(settings().log_level)
 studio = Studio(settings())
 broker = MongoBroker(
     database=studio.database,
-    collection_prefix="queue",
+    collection_prefix=QUEUE_PREFIX,
     middleware=[TimeLimit(), Retries()],
     # A step may run for a minute; what waits behind it in one process could run at once in another.
     prefetch_per_thread=1,

@@ -11,6 +11,8 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MEGABYTE = 1_000_000
+QUEUE_PREFIX = "queue"
+"""What the names of the queues' collections begin with."""
 
 
 class AuthMode(StrEnum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import shlex
 import signal
@@ -19,7 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app import samples
-from app.cli.lines import complaints, console, errors, part_line
+from app.cli.lines import complaints, console, errors, language, part_line
 from app.cli.pictures import draw_analysis, draw_frames
 from app.cli.reading import read_settings
 from app.cli.stopping import asked_to_stop, first_of, started
@@ -83,7 +82,7 @@ def demo(
     """
     work = work_of(drawing, audio, (story or "").strip(), (title or "").strip())
     if work is None:
-        errors.print(f"[bold red]{escape(NO_STORY.in_(_language()))}[/]\n{escape(STORY_CURE.in_(_language()))}")
+        errors.print(f"[bold red]{escape(NO_STORY.in_(language()))}[/]\n{escape(STORY_CURE.in_(language()))}")
         sys.exit(2)
     try:
         with complaints():
@@ -94,7 +93,7 @@ def demo(
         sys.exit(1)
     except Stopped as stopped:
         sys.exit(128 + stopped.signal)
-    kept = KEPT.in_(_language())
+    kept = KEPT.in_(language())
     console.print(escape(kept.format(data=data, run=_run_again(data, port), port=port, client_id=_client_id(data))))
 
 
@@ -142,7 +141,7 @@ async def _with_stack(stack: Stack, work: Work, out: Path) -> None:
     if not await started(stack, unless=asked):
         raise Stopped(asked.result())
     try:
-        with Client(stack.url, _client_id(stack.data), language=_language()) as client:
+        with Client(stack.url, _client_id(stack.data), language=language()) as client:
             making = asyncio.create_task(asyncio.to_thread(make_film, client, work, out))
             await first_of(making, asked)
             if not making.done():
@@ -176,7 +175,7 @@ def make_film(client: Client, work: Work, out: Path) -> None:
 
 def _watch(client: Client, job: Json) -> None:
     """Show the job's steps up to its end. Raises Refused when it fails."""
-    with _bars(job, _language()) as show:
+    with _bars(job, language()) as show:
         for event in client.watch(job["jobId"]):
             show(event)
     job = client.get(f"/generation/jobs/{job['jobId']}")
@@ -197,7 +196,7 @@ def _save(client: Client, artwork_id: str, out: Path) -> None:
         draw_analysis(picture, reading, out / "demo-analysis.png")
     draw_frames(film, out / "demo-frames.png", count=5)
     entry = next(item for item in client.get("/gallery")["items"] if item["artworkId"] == artwork_id)
-    _tell(entry, reading, out, _language())
+    _tell(entry, reading, out, language())
 
 
 @contextmanager
@@ -248,8 +247,3 @@ def _client_id(data: Path) -> str:
         path.touch(mode=0o600)
         path.write_text(secrets.token_urlsafe(16))
     return path.read_text()
-
-
-def _language() -> Language:
-    chosen = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
-    return "zh" if chosen.startswith("zh") else "en"

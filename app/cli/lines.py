@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,22 @@ from rich.console import Console
 from rich.markup import escape
 
 from app.stack import StackError
+from studio.language import Language, Text
 
 # Not wrapped: addresses must stay whole, to be clicked and to be searched for.
 console = Console(soft_wrap=True, highlight=False)
 errors = Console(soft_wrap=True, highlight=False, stderr=True)
+
+
+def language() -> Language:
+    """The terminal's."""
+    chosen = os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    return "zh" if chosen.startswith("zh") else "en"
+
+
+def words(zh: str, en: str) -> str:
+    """Whichever the terminal's language is."""
+    return Text(zh, en).in_(language())
 
 
 def part_line(part: str, line: str) -> None:

