@@ -13,8 +13,11 @@ from broker.dead_letters import DeadLetter, Retried, count_dead, get_dead, list_
 from broker.delivery import Delivery, complete_current, current_delivery, reschedule_current
 from broker.documents import State
 from broker.errors import Canceled, InvalidUniqueKey, LeaseLost, MessageTooLarge
+from broker.limits import MongoRateLimiterBackend
 from broker.lookout import Paused
 from broker.middleware import Cancellation, CurrentTransaction, UniqueKeys
+from broker.results import MongoResultBackend
+from broker.schedules import Schedule, Schedules, list_schedules
 from broker.stats import QueueStats, age_of_oldest_ready_s, has_busy_worker, queue_stats
 from broker.transaction import current_session, run_in_transaction, transaction
 
@@ -28,9 +31,13 @@ __all__ = [
     "LeaseLost",
     "MessageTooLarge",
     "MongoBroker",
+    "MongoRateLimiterBackend",
+    "MongoResultBackend",
     "Paused",
     "QueueStats",
     "Retried",
+    "Schedule",
+    "Schedules",
     "State",
     "UniqueKeys",
     "age_of_oldest_ready_s",
@@ -42,6 +49,7 @@ __all__ = [
     "group",
     "has_busy_worker",
     "list_dead",
+    "list_schedules",
     "purge_dead",
     "queue_stats",
     "reschedule_current",
