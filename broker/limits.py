@@ -30,6 +30,7 @@ from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.rate_limits import RateLimiterBackend
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from broker.delivery import Delivery, current_delivery, reschedule_current
 from broker.documents import Document, Pipeline, after
@@ -41,6 +42,8 @@ CHILD_LIVES = 7
 
 Each child that finishes prolongs the barrier, but not the children before it: a group may take longer than one TTL.
 """
+COUNT_AGAIN_AFTER_MS = 1000
+"""When a child that could not be counted is run again."""
 
 _VALUE: Document = {"$cond": [IS_ALIVE, "$value", 0]}
 
@@ -79,7 +82,7 @@ class MongoRateLimiterBackend(RateLimiterBackend):
 
         A child of a group counts once: while a message is run whose `group_completion_uuid` is the key, it lowers the
         barrier of its group at its first run only, and a later run is told what the first was told. So the callback
-        is sent by the child that completed the group, and by no other.
+        is sent by the child that completed the group, and by no other. One that cannot be counted is run again.
         """
         delivery = current_delivery()
         if delivery and delivery.options.get("group_completion_uuid") == key:
@@ -94,7 +97,9 @@ class MongoRateLimiterBackend(RateLimiterBackend):
 
         All keys of one call must agree in what stands before their last "@" (the limiter's name in those of
         WindowRateLimiter); ValueError otherwise. They are one document, which makes the sum exact however many ask at
-        once, with or without a replica set; `add`, `incr` and `decr` do not see these counters.
+        once, with or without a replica set; `add`, `incr` and `decr` do not see these counters. The sum includes those
+        that sort after all of `keys`, which are later seconds of the window. Which second it is says the clock of
+        whoever asks, as everywhere in Dramatiq.
         """
         summed = list(keys() if callable(keys) else keys)
         window = key.rpartition("@")[0]
@@ -135,10 +140,10 @@ class MongoRateLimiterBackend(RateLimiterBackend):
                 # have arrived, so that it saves all but the last of them from counting.
                 if barrier["value"] < minimum and "closer" not in barrier:
                     barrier = self._close_if_complete(barrier, child, amount, minimum)
-        except BrokerConnectionError:
+        except (BrokerConnectionError, PyMongoError):
             # Dramatiq logs what fails in middleware and acks the message, and the group would never be complete.
             if not delivery.settled:
-                reschedule_current(delay_ms=0)
+                reschedule_current(delay_ms=COUNT_AGAIN_AFTER_MS)
             raise
         return barrier.get("closer") == child
 
@@ -165,7 +170,7 @@ class MongoRateLimiterBackend(RateLimiterBackend):
             ]
         )
         barrier: Document | None = self._limits.collection.find_one({"_id": key})
-        return barrier or {"value": 0, "parties": 0}
+        return barrier or {"_id": key, "value": 0, "parties": 0}
 
     def _close_if_complete(self, barrier: Document, child: UUID, amount: int, minimum: int) -> Document:
         """Make the child the one that completed the group, if it is complete and nobody else was quicker."""
@@ -205,11 +210,15 @@ def _window_update(key: str, summed: list[str], amount: int, maximum: int, ttl: 
     }
     is_granted = {"$lte": [{"$add": [{"$max": ["$own", "$sum"]}, amount]}, maximum]}
     is_alive = {"$gt": ["$$count.expire_at", "$$NOW"]}
+    latest = {"$literal": max([key, *summed])}
     return [
         {"$set": {"alive": counts_where(is_alive, {"$ifNull": ["$counts", []]})}},
         # Hashed, and usually empty or of one key, where looking each key up in the list would take a third of a second
         # in a window of an hour.
         {"$set": {"others": {"$setDifference": ["$alive.key", {"$literal": summed}]}}},
+        # Keys of a window end in the second they count. One that sorts after all of ours was counted while we were on
+        # our way, by a rival for whom the next second had begun: without it two would take the last place.
+        {"$set": {"others": {"$filter": {"input": "$others", "as": "other", "cond": {"$lt": ["$$other", latest]}}}}},
         {
             "$set": {
                 "own": total(counts_where(of_key)),

@@ -21,6 +21,7 @@ from dramatiq.rate_limits import Barrier, BucketRateLimiter, ConcurrentRateLimit
 from dramatiq.results import Results
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
 from app.stack import Servers
 from broker import Delivery, MongoBroker, limits
@@ -236,9 +237,14 @@ def test_sum_counts_only_the_keys_it_was_given(backend: MongoRateLimiterBackend)
     assert backend.incr_and_sum("w@1", lambda: ["w@1"], 3, 5, AN_HOUR_MS)
     assert not backend.incr_and_sum("w@2", lambda: ["w@2", "w@1"], 3, 5, AN_HOUR_MS)
     assert backend.incr_and_sum("w@2", lambda: ["w@2", "w@1"], 2, 5, AN_HOUR_MS)
-    assert not backend.incr_and_sum("w@1", [], 3, 5, AN_HOUR_MS)
+    assert not backend.incr_and_sum("w@2", [], 4, 5, AN_HOUR_MS)
     assert backend.incr_and_sum("w@3", ["w@3"], 5, 5, AN_HOUR_MS)
     assert not backend.incr_and_sum("v@1", ["v@1"], 6, 5, AN_HOUR_MS)
+
+
+def test_who_was_held_up_for_a_second_counts_those_who_came_meanwhile(backend: MongoRateLimiterBackend) -> None:
+    assert backend.incr_and_sum("w@1700000001", ["w@1700000001", "w@1700000000"], 5, 5, AN_HOUR_MS)
+    assert not backend.incr_and_sum("w@1700000000", ["w@1700000000", "w@1699999999"], 1, 5, AN_HOUR_MS)
 
 
 def test_expired_counts_of_a_window_are_left_out_and_forgotten(
@@ -509,7 +515,17 @@ def test_last_child_redelivered_before_its_ack_sends_the_callback_once(
     assert database.callbacks.count_documents({}) == 1
 
 
-def test_child_that_cannot_be_counted_runs_again(make_broker: MakeBroker, failing: FailCommand, queue: Queue) -> None:
+UNCOUNTED = [
+    {"closeConnection": True},
+    {"writeConcernError": {"code": 64, "errmsg": "no majority"}},
+    {"errorCode": 14031},
+]
+
+
+@pytest.mark.parametrize("fault", UNCOUNTED, ids=["connection", "majority", "disk"])
+def test_child_that_cannot_be_counted_runs_again(
+    make_broker: MakeBroker, failing: FailCommand, queue: Queue, fault: dict[str, Any]
+) -> None:
     broker = make_broker(client=FAULTY)
     broker.declare_queue("default")
     backend = MongoRateLimiterBackend(database=broker.database)
@@ -521,9 +537,9 @@ def test_child_that_cannot_be_counted_runs_again(make_broker: MakeBroker, failin
     assert delivery
     set_current(delivery)
     try:
-        with failing("update", closeConnection=True), pytest.raises(BrokerConnectionError):
+        with failing("update", **fault), pytest.raises((BrokerConnectionError, PyMongoError)):
             barrier.wait(block=False)
     finally:
         set_current(None)
     consumer.ack(delivery)
-    assert queue.state(sent) == "QUEUED"
+    assert queue.state(sent) == "DELAYED"

@@ -144,9 +144,13 @@ def test_result_too_large_for_a_document_is_refused_before_an_ack_could_carry_it
     assert delivery.writes == []
 
 
-def test_largest_result_is_stored(backend: MongoResultBackend) -> None:
-    largest = "x" * (LARGEST_RESULT - 2)
-    backend.store_result(sent := message(), largest, AN_HOUR_MS)
+def test_largest_result_fits_into_the_transaction_of_an_ack(
+    backend: MongoResultBackend, work: Callable[..., EndedDelivery], mongo: MongoClient[Any]
+) -> None:
+    delivery, sent, largest = work(), message(), "x" * (LARGEST_RESULT - 2)
+    backend.store_result(sent, largest, AN_HOUR_MS)
+    with mongo.start_session() as session, session.start_transaction():
+        delivery.writes[0](session)
     assert backend.get_result(sent) == largest
 
 
