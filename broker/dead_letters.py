@@ -37,11 +37,14 @@ HINT = "dead"
 reads all that are DONE, too."""
 _AWARE = CodecOptions[Document](uuid_representation=UuidRepresentation.STANDARD, tz_aware=True)
 _DUPLICATE_KEY = 11000
+_FORGOTTEN_OPTIONS = ["retries", "traceback", "requeue_timestamp"]
 _FORGOTTEN = [
-    *("expire_at", "reason", "traceback", "attempts", "failed_at", "lease", "due"),
-    *("msg.options.retries", "msg.options.traceback", "msg.options.requeue_timestamp"),
+    *("expire_at", "reason", "traceback", "attempts", "failed_at", "lease", "due", "canceled"),
+    *(f"msg.options.{option}" for option in _FORGOTTEN_OPTIONS),
 ]
-_ERROR_TYPE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Z][A-Za-z0-9_]*(?=:|$)")
+_ERROR_TYPE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Z][A-Za-z0-9_]*(?=:|$)", re.MULTILINE)
+# In a traceback the type follows the line of code. What it says may go on for lines, and look like another type.
+_ERROR_TYPE_IN_TRACEBACK = re.compile(rf"^ .*\n({_ERROR_TYPE.pattern})", re.MULTILINE)
 # Reasons that no exception gave. They are the broker's own words, so they tell nothing of the message.
 _OWN_WORDS = ("its worker died each time it ran", "rejected by middleware", "its repeat cannot be stored", "unreadable")
 
@@ -71,10 +74,14 @@ class DeadLetter:
     @property
     def error(self) -> str | None:
         """What kind of failure it was, without a word of the message: an error's type, or the broker's own words."""
-        found = _ERROR_TYPE.match(self.reason or "")
-        if found:
-            return found[0]
-        return next((words for words in _OWN_WORDS if (self.reason or "").startswith(words)), None)
+        reason = self.reason or ""
+        for words in _OWN_WORDS:
+            if reason.startswith(words):
+                return words
+        if named := _ERROR_TYPE_IN_TRACEBACK.findall(self.traceback or ""):
+            return str(named[-1])
+        found = _ERROR_TYPE.match(reason)
+        return found[0] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +101,12 @@ def list_dead(
 
     Raises QueueNotFound and ConnectionError.
     """
+    query, found = _query(actor_name=actor_name), []
     with driver_errors():
-        found = [
-            [
-                _read(broker, name, document)
-                for document in _collection(broker, name)
-                .find(_query(actor_name=actor_name), hint=HINT)
-                .sort("expire_at", DESCENDING)
-                .limit(limit)
-            ]
-            for name in _names(broker, queue_name)
-        ]
+        for name in _names(broker, queue_name):
+            queue = _collection(broker, name)
+            newest = queue.find(query, hint=_hint(queue)).sort("expire_at", DESCENDING).limit(limit)
+            found.append([_read(broker, name, document) for document in newest])
     return list(islice(merge(*found, key=_newest_first, reverse=True), limit))
 
 
@@ -112,7 +114,7 @@ def count_dead(broker: MongoBroker, queue_name: str | None = None, *, actor_name
     """How many dead letters there are of one queue or of all. Raises QueueNotFound and ConnectionError."""
     query = _query(actor_name=actor_name)
     with driver_errors():
-        return sum(_collection(broker, name).count_documents(query, hint=HINT) for name in _names(broker, queue_name))
+        return sum(_count(_collection(broker, name), query) for name in _names(broker, queue_name))
 
 
 def get_dead(broker: MongoBroker, message_id: str) -> DeadLetter | None:
@@ -147,7 +149,7 @@ def retry_dead(
     with driver_errors():
         for queue, dead in _batches(broker, query, queue_name):
             try:
-                count += queue.bulk_write(list(map(_retry, dead)), ordered=False).modified_count
+                count += queue.bulk_write([_retry(queue, one) for one in dead], ordered=False).modified_count
             except BulkWriteError as error:
                 held = [wrong for wrong in error.details["writeErrors"] if wrong["code"] == _DUPLICATE_KEY]
                 if len(held) < len(error.details["writeErrors"]) or error.details["writeConcernErrors"]:
@@ -209,9 +211,17 @@ def _names(broker: MongoBroker, queue_name: str | None = None) -> list[str]:
     return [queue_name]
 
 
+def _count(queue: Collection[Document], query: Document) -> int:
+    hint = _hint(queue)
+    return queue.count_documents(query, hint=hint) if hint else queue.count_documents(query)
+
+
+def _hint(queue: Collection[Document]) -> str | None:
+    """None in a queue that no worker has used or taken over yet: a hint to an index that is not there is an error."""
+    return HINT if HINT in queue.index_information() else None
+
+
 def _collection(broker: MongoBroker, queue_name: str) -> Collection[Document]:
-    # A hint to an index that is not there is an error, and nobody may have used this queue yet.
-    broker._ensure_indexes(queue_name)  # noqa: SLF001 (of this package)
     return broker.queues[queue_name].with_options(codec_options=_AWARE)
 
 
@@ -221,14 +231,14 @@ def _batches(
     """The dead letters as they are now, those that expire first in front; only their ids are read."""
     for name in _names(broker, queue_name):
         queue = _collection(broker, name)
-        hint = None if "_id" in query else HINT
+        hint = None if "_id" in query else _hint(queue)
         newest = queue.find_one(query, {"expire_at": 1}, sort=[("expire_at", DESCENDING)], hint=hint)
         if newest is None:
             continue
         # One that is retried and dies at once comes back behind all others: without an end, the walk would meet it
         # again. The negation keeps those that never expire.
         end = {"expire_at": {"$not": {"$gt": newest.get("expire_at")}}} if newest.get("expire_at") else {}
-        wanted = {"expire_at": 1, "msg.options.unique_key": 1}
+        wanted = {"expire_at": 1, "msg.options.unique_key": 1, "is_encoded": {"$gt": ["$encoded", None]}}
         found = queue.find({**query, **end}, wanted, hint=hint).sort("expire_at", ASCENDING)
         while dead := list(islice(found, BATCH)):
             yield queue, dead
@@ -239,8 +249,12 @@ def _as_read(document: Document) -> Document:
     return {"_id": document["_id"], "state": State.REJECTED, "expire_at": document.get("expire_at")}
 
 
-def _retry(document: Document) -> UpdateOne:
+def _retry(queue: Collection[Document], document: Document) -> UpdateOne:
+    if document.get("is_encoded"):
+        document = {**document, **_forgetful(queue, document)}
     fields: Document = {"state": State.QUEUED, "crashes": 0}
+    if encoded := document.get("encoded"):
+        fields["encoded"] = encoded
     match document:
         case {"msg": {"options": {"unique_key": str(unique_key)}}}:
             # It lives again, so it holds its key again, or is refused by the index when another message has it.
@@ -249,6 +263,18 @@ def _retry(document: Document) -> UpdateOne:
         _as_read(document),
         {"$set": fields, "$unset": dict.fromkeys(_FORGOTTEN, ""), "$currentDate": {"seq": {"$type": "timestamp"}}},
     )
+
+
+def _forgetful(queue: Collection[Document], document: Document) -> Document:
+    """The message of a document that holds it as Dramatiq encodes it, without the options that a retry clears."""
+    stored = queue.find_one(_as_read(document), {"encoded": 1})
+    try:
+        message = documents.message_of(stored or {})
+    except Unreadable:
+        return {}
+    for option in _FORGOTTEN_OPTIONS:
+        message.options.pop(option, None)
+    return {"encoded": message.encode(), "msg": {"options": message.options}}
 
 
 def _read(broker: MongoBroker, queue_name: str, document: Document) -> DeadLetter:

@@ -43,9 +43,9 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_preferences import ReadPreference
 
-from broker import documents
 from broker.documents import Document, Pipeline, State
 from broker.errors import driver_errors
+from broker.sending import outgoing
 from broker.transaction import DURABLE, run_in_transaction
 
 if TYPE_CHECKING:
@@ -201,7 +201,6 @@ class Scheduler:
         self.schedules = schedules
         self._collection = _collection(broker)
         self._names = [schedule.name for schedule in schedules]
-        self._has_transactions: bool | None = None
         self._stop = Event()
         self._thread = Thread(target=self._run, name="schedules", daemon=True)
 
@@ -271,11 +270,12 @@ class Scheduler:
 
     def _send(self, schedule: Schedule, tick: datetime, now: datetime) -> None:
         message = schedule.tick_message(tick, now=now)
-        if self._are_there_transactions():
-            run_in_transaction(self.broker.database.client, partial(self._decide_and_enqueue, schedule, tick, message))
-        else:
+        if self.broker.is_standalone:
             self._store(schedule, message)
             self._decide(schedule, tick)
+        else:
+            decide_and_enqueue = partial(self._decide_and_enqueue, schedule, tick, message)
+            run_in_transaction(self.broker.database.client, decide_and_enqueue)
 
     def _decide_and_enqueue(
         self, schedule: Schedule, tick: datetime, message: Message[Any], session: ClientSession
@@ -303,21 +303,14 @@ class Scheduler:
         """Store the message unless it is stored. Not `enqueue`, which would run one again that is done already."""
         actor = self.broker.actors.get(message.actor_name)
         priority = schedule.priority if schedule.priority is not None else actor.priority if actor else 0
-        document = documents.new(message.message_id, message.asdict(), priority=priority)
-        if unique_key := message.options.get("unique_key"):
-            document["unique_key"] = unique_key
         self.broker.emit_before("enqueue", message, None)
         try:
-            self.broker.queues[message.queue_name].insert_one(document)
+            item = outgoing(message, priority=priority, delay_ms=None)
+            self.broker.queues[message.queue_name].insert_one(item.document)
         except DuplicateKeyError:
             return
+        self.broker.lookout.ring(message.queue_name)
         self.broker.emit_after("enqueue", message, None)
-
-    def _are_there_transactions(self) -> bool:
-        if self._has_transactions is None:
-            hello = self.broker.database.client.admin.command("hello")
-            self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
-        return self._has_transactions
 
 
 def _ticks(cron: str, timezone: str, *, after: datetime) -> Iterator[datetime]:
@@ -350,7 +343,7 @@ _WHOLE = dict.fromkeys(("cron", "timezone", "actor", "queue", "decided", "last_t
 
 def _collection(broker: MongoBroker) -> Collection[Document]:
     collection: Collection[Document] = broker.database.get_collection(
-        f"{broker._collection_prefix}dramatiq_schedules",  # noqa: SLF001 (of this package)
+        f"{broker.collection_prefix}dramatiq_schedules",
         codec_options=CodecOptions[Document](tz_aware=True),
         write_concern=DURABLE,
         read_preference=ReadPreference.PRIMARY,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -40,10 +40,8 @@ def age(seconds: float) -> str:
 
 
 def ago(moment: datetime | None) -> str:
-    if moment is None:
-        return "-"
-    passed = age(max(0.0, (datetime.now(UTC) - moment).total_seconds()))
-    return words(f"{passed}前", f"{passed} ago")
+    passed = _since(moment)
+    return words(f"{passed}前", f"{passed} ago") if moment else passed
 
 
 def in_future(moment: datetime | None) -> str:
@@ -113,20 +111,25 @@ def whole_dead_record(letter: DeadLetter) -> Record:
     }
 
 
-def print_dead(letters: Iterable[DeadLetter]) -> None:
+def print_dead(letters: Sequence[DeadLetter]) -> None:
+    """Narrow enough for a terminal of 80 columns, and the ids whole in it: they are copied from here."""
+    has_queues = len({letter.queue_name for letter in letters}) > 1
     table = _table(
-        words("失败于", "Failed"),
-        numbers=[words("次数", "Attempts")],
-        last=[words("步骤", "Actor"), words("错误", "Error"), words("队列", "Queue"), words("编号", "Id")],
-    )
-    table.columns[-1].no_wrap = True
+        words("多久前", "Ago"),
+        numbers=[words("次数", "Runs")],
+        last=[
+            words("步骤", "Actor"), words("错误", "Error"), *([words("队列", "Queue")] if has_queues else []),
+            words("编号", "Id"),
+        ],
+    )  # fmt: skip
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = True
     for letter in letters:
         table.add_row(
-            ago(letter.failed_at),
+            _since(letter.failed_at),
             str(letter.attempts if letter.attempts is not None else "-"),
             escape(letter.actor_name or "-"),
             f"[red]{escape(_error(letter))}[/]",
-            escape(letter.queue_name),
+            *([escape(letter.queue_name)] if has_queues else []),
             letter.message_id,
         )
     console.print(table, soft_wrap=False)
@@ -188,13 +191,17 @@ def print_schedules(schedules: Iterable[ScheduleState]) -> None:
 
 
 def _table(first: str, *, numbers: Iterable[str] = (), last: Iterable[str] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column(first, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in last:
         table.add_column(name, overflow="fold")
     return table
+
+
+def _since(moment: datetime | None) -> str:
+    return age(max(0.0, (datetime.now(UTC) - moment).total_seconds())) if moment else "-"
 
 
 def _state(stats: QueueStats) -> str:
@@ -207,7 +214,8 @@ def _state(stats: QueueStats) -> str:
 
 def _error(letter: DeadLetter) -> str:
     if letter.error:
-        return letter.error
+        # Without the module that it comes from, which `huaban queue dead ID` tells.
+        return letter.error.rpartition(".")[2]
     return words("见详情", "see its details") if letter.reason else "-"
 
 

@@ -113,13 +113,17 @@ def test_dead_letter_of_a_real_failure(broker: MongoBroker, start_worker: StartW
         ("unreadable, KeyError: 'msg'", "unreadable"),
         ("the fox: it flew away", None),
         ("小狐狸: 飞走了", None),
+        ("Once: upon a time", "studio.errors.NotNow"),
         ("", None),
     ],
 )
 def test_kind_of_failure_is_told_without_a_word_of_the_message(
     broker: MongoBroker, bury: Bury, reason: str, error: str | None
 ) -> None:
-    found = get_dead(broker, bury(reason=reason).message_id)
+    # Where there is a traceback, it is believed: the reason may be a line of what the error says.
+    where = 'Traceback (most recent call last):\n  File "x.py"\n    raise\nstudio.errors.NotNow: the fox:\nOnce: upon'
+    traceback = {"traceback": where} if reason.startswith("Once") else {}
+    found = get_dead(broker, bury(reason=reason, **traceback).message_id)
     assert found is not None
     assert found.error == error
 
@@ -276,6 +280,35 @@ def test_retry_leaves_dead_what_has_lost_its_unique_key(broker: MongoBroker, que
     assert retry_dead(broker, queue_name="default") == Retried(count=1, held_back=1)
     assert queue.state(held) == "REJECTED"
     assert queue.document(free)["unique_key"] == "hen"
+
+
+def test_message_that_no_document_can_hold_is_retried_as_if_it_were_new(broker: MongoBroker, queue: Queue) -> None:
+    dead = message("note", 2**70, unique_key="fox", retries=3, traceback="Traceback", max_retries=9)
+    broker.enqueue(dead)
+    queue.collection.update_one({}, {"$set": {"state": "REJECTED", "canceled": True}, "$unset": {"unique_key": ""}})
+    assert "encoded" in queue.document(dead)
+    assert retry_dead(broker, [dead.message_id]) == Retried(1, 0)
+    delivery = next(broker.consume("default", timeout=5_000))
+    assert delivery is not None
+    assert delivery.args == (2**70,)
+    assert delivery.options == {"unique_key": "fox", "max_retries": 9}
+    assert queue.document(dead)["unique_key"] == "fox"
+    assert not delivery.is_canceled
+
+
+def test_broken_message_that_no_document_can_hold_is_retried_as_it_is(broker: MongoBroker, queue: Queue) -> None:
+    queue.collection.insert_one({"_id": uuid4(), "state": "REJECTED", "msg": {}, "encoded": b"?"})
+    assert retry_dead(broker, everything=True) == Retried(1, 0)
+    assert queue.states() == {"QUEUED": 1}
+
+
+def test_queue_that_no_worker_has_taken_over_is_left_as_it_is(broker: MongoBroker, queue: Queue) -> None:
+    old = message()
+    queue.collection.insert_one({"_id": UUID(old.message_id), "msg": old.asdict(), "state": "REJECTED"})
+    assert ids(list_dead(broker)) == [old.message_id]
+    assert count_dead(broker) == 1
+    assert queue.collection.index_information().keys() == {"_id_"}
+    assert retry_dead(broker, everything=True) == Retried(1, 0)
 
 
 def test_undeclared_queue_is_refused(broker: MongoBroker) -> None:

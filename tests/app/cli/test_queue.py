@@ -67,7 +67,8 @@ def bury(deployment: MongoBroker) -> Bury:
                     "failed_at": now - timedelta(minutes=3, seconds=5),
                     "expire_at": now + timedelta(days=7),
                     **fields,
-                }
+                },
+                "$unset": {"unique_key": ""},
             },
         )
         return str(dead.message_id)
@@ -129,7 +130,7 @@ def test_dead_letters_are_listed_without_a_word_of_theirs(bury: Bury) -> None:
     assert listed.exit_code == 0
     assert dead in listed.output
     assert crashed in listed.output
-    for word in ("analyze", "ValueError", "3 min ago", "its worker died"):
+    for word in ("analyze", "ValueError", "3 min", "its worker died"):
         assert word in listed.output
     assert "fox" not in listed.output
     assert "job-1" not in listed.output
@@ -208,11 +209,7 @@ def test_dead_letters_are_retried_by_id_and_the_unknown_ones_named(deployment: M
 
 def test_retry_says_what_it_left_dead(deployment: MongoBroker, bury: Bury) -> None:
     dead = bury(options={"unique_key": "fox"})
-    collection = deployment.queues["default"]
-    if "unique" not in collection.index_information():
-        collection.create_index("unique_key", name="unique", unique=True, sparse=True)
-    living = deployment.enqueue(new_message())
-    collection.update_one({"_id": UUID(living.message_id)}, {"$set": {"unique_key": "fox"}})
+    deployment.enqueue(new_message(unique_key="fox"))
     assert "1 left dead" in queue("retry", dead).output
     assert told("retry", "--all") == {"retried": 0, "left_dead": 1, "not_found": []}
 
@@ -310,7 +307,7 @@ def test_commands_speak_chinese_where_the_terminal_does(
     dead = bury()
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert "死信" in queue("stats").output
-    assert "3 分钟前" in queue("dead").output
+    assert "3 分钟" in queue("dead").output
     assert "参数" in queue("dead", dead).output
     assert "没有名为" in queue("dead", "--queue", "nowhere").stderr
     assert "已重新排队 1 条" in queue("retry", "--all").output
