@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
+from bson import MaxKey
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 from dramatiq.logging import get_logger
@@ -130,29 +131,31 @@ class MongoConsumer(Consumer):
 
     def _claim(self, room: int) -> bool:
         """Claim up to `room` messages in order. False when none was ready."""
-        found = self.queue.find(self.broker.lookout.ready, {"crashes": 1}).sort(documents.IN_LINE)
-        ids = self._together(list(found.limit(room)))
-        if not ids:
+        in_line = self.queue.find(self.broker.lookout.ready).sort(documents.IN_LINE)
+        found = self._together(list(in_line.limit(room)))
+        if not found:
             return False
-        # Rivals may take some of these first; the token tells which ones became ours.
-        token = uuid4()
-        self.queue.update_many(
-            {"_id": {"$in": ids}, "state": State.QUEUED}, documents.claimed(self.broker.lease.worker_id, token)
-        )
-        ours = self.queue.find(
-            {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
-        ).sort(documents.IN_LINE)
-        # All of them or none: those of a claim that was read in part are strays.
-        self._shelf.put([delivery for delivery in map(self._read, ours) if delivery])
+        token, ids = uuid4(), [document["_id"] for document in found]
+        # One that was run and repeated since it was read has a newer place in line, and another content.
+        newest = max((document["seq"] for document in found if "seq" in document), default=MaxKey())
+        unchanged = {"_id": {"$in": ids}, "state": State.QUEUED, "seq": {"$not": {"$gt": newest}}}
+        claimed = self.queue.update_many(unchanged, documents.claimed(self.broker.lease.worker_id, token))
+        if claimed.matched_count < len(found):
+            # Rivals took some of these first; the token tells which ones became ours.
+            ours = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
+            won = set(self.queue.distinct("_id", ours))
+            found = [document for document in found if document["_id"] in won]
+        deliveries = [self._read(document, token) for document in found]
+        # All of them or none: those of a claim that ended half way are strays.
+        self._shelf.put([delivery for delivery in deliveries if delivery])
         return True
 
-    def _together(self, found: list[Document]) -> list[Any]:
+    def _together(self, found: list[Document]) -> list[Document]:
         """The first of these that may be in one process at once."""
-        innocent = list(takewhile(lambda document: not self.broker.is_suspect(document), found))
-        return [document["_id"] for document in innocent or found[:1]]
+        return list(takewhile(lambda document: not self.broker.is_suspect(document), found)) or found[:1]
 
-    def _read(self, document: Document) -> Delivery | None:
-        mine = {"_id": document["_id"], "lease.token": document["lease"]["token"]}
+    def _read(self, document: Document, token: UUID) -> Delivery | None:
+        mine = {"_id": document["_id"], "lease.token": token}
         try:
             if eta := eta_of(document):
                 self.queue.update_one(mine, documents.postponed(eta))
@@ -160,7 +163,8 @@ class MongoConsumer(Consumer):
             if document.get("canceled"):
                 self.queue.update_one(mine, documents.canceled(keep_ms=self.broker.done_ttl_ms))
                 return None
-            delivery = Delivery(self.broker, self.queue_name, document, order=next(self.broker.claim_order))
+            order = next(self.broker.claim_order)
+            delivery = Delivery(self.broker, self.queue_name, document, token=token, order=order)
             if self.broker.is_suspect(document):
                 self.broker.suspect = delivery
             return delivery

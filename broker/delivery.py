@@ -30,7 +30,9 @@ class Delivery(MessageProxy):
     returned or raised: what middleware sends and stores from then on joins the ack, see `join_ack`.
     """
 
-    def __init__(self, broker: MongoBroker, queue_name: str, document: documents.Document, *, order: int) -> None:
+    def __init__(
+        self, broker: MongoBroker, queue_name: str, document: documents.Document, *, token: UUID, order: int
+    ) -> None:
         """Raises Unreadable when the document is no message of this queue."""
         message = documents.message_of(document)
         if message.queue_name != queue_name or UUID(message.message_id) != document["_id"]:
@@ -40,7 +42,7 @@ class Delivery(MessageProxy):
         super().__init__(message)  # type: ignore[no-untyped-call]
         self.id: UUID = document["_id"]
         self.broker = broker
-        self.token: UUID = document["lease"]["token"]
+        self.token = token
         self.crashes: int = document.get("crashes", 0)
         self.is_canceled: bool = document.get("canceled", False)
         self.order = order

@@ -30,13 +30,15 @@ import pymongo
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReturnDocument
+from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import ExecutionTimeout, OperationFailure, PyMongoError
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 Document = dict[str, Any]
 BEATS_PER_LEASE = 4
+CAUGHT_AFTER_S = 0.2
 SLOTS = 4096
 MESSAGE_BYTES = 16
 SESSION_BYTES = 16
@@ -154,6 +156,9 @@ class Guardian:
 
     def _rescue_expired(self) -> None:
         for worker in self.workers.find({"_id": {"$ne": self.worker_id}, "$expr": {"$lt": ["$expires", "$$NOW"]}}):
+            if time.monotonic() - self.last_beat > self.lease_s / BEATS_PER_LEASE:
+                # The next renewal comes first, and then the others' documents as they are by then.
+                return
             # The document goes last: as long as it is there, somebody will finish what is begun here.
             self._end_transactions(worker.get("sessions", []))
             self._give_back(worker["_id"], worker.get("collections", []), worker.get("running", []))
@@ -173,7 +178,9 @@ class Guardian:
         give_up_at = time.monotonic() + self.lease_s
         while time.monotonic() < give_up_at:
             try:
-                worker = self.workers.find_one({"_id": self.worker_id}) or {}
+                last = {"running": self._running(), "sessions": self._sessions()}
+                # Written down for the case that somebody else has to finish this.
+                worker = self.workers.find_one_and_update({"_id": self.worker_id}, {"$set": last}) or {}
                 self._end_transactions(self._sessions())
                 self._give_back(self.worker_id, self.collections.union(worker.get("collections", [])), self._running())
                 self.workers.delete_one({"_id": self.worker_id})
@@ -191,12 +198,28 @@ class Guardian:
     def _give_back(self, worker_id: str, collections: Iterable[str], running: list[UUID]) -> None:
         held = {"state": "CONSUMED", "lease.worker": worker_id}
         for name in collections:
-            queue = self.database[name]
-            # Bounded, because a document in somebody's open transaction must not keep the next renewal waiting.
+            if running:
+                ran = {**held, "_id": {"$in": running}}
+                self._update_all(self.database[name], ran, charged(self.max_crashes, self.dead_ttl_ms))
+            self._update_all(self.database[name], held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
+
+    def _update_all(self, queue: Collection[Document], which: Document, update: list[Document]) -> None:
+        """Update these, in bounded time, because the next renewal waits. Raises PyMongoError if some are left.
+
+        A document that is in somebody's open transaction makes whoever writes to it wait, and all that come after it.
+        """
+        try:
             with pymongo.timeout(self.lease_s / BEATS_PER_LEASE):
-                if running:
-                    queue.update_many({**held, "_id": {"$in": running}}, charged(self.max_crashes, self.dead_ttl_ms))
-                queue.update_many(held, [{"$set": {"state": "QUEUED"}}, {"$unset": "lease"}])
+                queue.update_many(which, update)
+        except PyMongoError as error:
+            if not error.timeout:
+                raise
+            with pymongo.timeout(self.lease_s / BEATS_PER_LEASE):
+                ids = queue.distinct("_id", which)
+                for one in ids:
+                    with suppress(ExecutionTimeout), pymongo.timeout(CAUGHT_AFTER_S):
+                        queue.update_one({**which, "_id": one}, update)
+            raise
 
     def _running(self) -> list[UUID]:
         return self._ids(first=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from dramatiq.logging import get_logger
+from pymongo.change_stream import DatabaseChangeStream
 from pymongo.errors import OperationFailure, PyMongoError
 
 from broker import documents
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 1.0
 REOPEN_AFTER_S = 1.0
-STREAM_WAIT_MS = 2_000
+BUSY_AFTER_S = 0.25
+QUIET_AFTER_S = 3.0
+AWAIT_MS = {"lively": 250, "quiet": 3_000}
+"""How long the server holds an unanswered question about changes. While it does, nobody can hang up."""
 _WAITING = [State.QUEUED, State.DELAYED]
 _NO_REPLICA_SET = 40573
 
@@ -33,11 +36,14 @@ _NO_REPLICA_SET = 40573
 class Bell:
     """Rings when one queue may have something to claim: now, or once its first delayed message is due."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle: Event) -> None:
         self._rung = Event()
         # What a queue holds before the first look is not known.
         self._rung.set()
         self._due_at = 0.0
+        self._idle = idle
+        self._is_waiting = False
+        self._waited_at = -math.inf
 
     def ring(self) -> None:
         self._rung.set()
@@ -57,7 +63,16 @@ class Bell:
 
     def wait(self, deadline: float) -> None:
         """Wait until it rings or the deadline, on the monotonic clock, has passed."""
+        if self._rung.is_set():
+            return
+        self._is_waiting = True
+        self._idle.set()
         self._rung.wait(max(0.0, min(deadline, self._due_at) - time.monotonic()))
+        self._is_waiting, self._waited_at = False, time.monotonic()
+
+    def has_listener(self) -> bool:
+        """Whether somebody waits for it to ring, or did just now."""
+        return self._is_waiting or time.monotonic() - self._waited_at < BUSY_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +97,9 @@ class Lookout:
 
     The look is one command for all queues, at most one a second, by whichever consumer comes first. It is always on,
     so that the change stream need not be trusted: the stream makes things quick, the look makes them certain.
+
+    The stream costs the server more than half of what a message costs it otherwise, so it is open only while some
+    queue has nothing to claim; a queue that always has needs nobody to ring.
     """
 
     def __init__(self, broker: MongoBroker) -> None:
@@ -97,10 +115,11 @@ class Lookout:
         self._looking = Lock()
         self._thread: Thread | None = None
         self._stop = Event()
+        self._idle = Event()
 
     def bell(self, queue_name: str) -> Bell:
         """The bell of a queue, which rings at once: what the queue holds is not known yet."""
-        bell = self._bells.setdefault(queue_name, Bell())
+        bell = self._bells.setdefault(queue_name, Bell(self._idle))
         self._queue_of[self._broker.queues[queue_name].name] = queue_name
         bell.expect_due(0)
         bell.ring()
@@ -153,6 +172,7 @@ class Lookout:
     def stop(self) -> None:
         """Stop listening; the thread ends by itself within a few seconds."""
         self._stop.set()
+        self._idle.set()
 
     def _rows(self) -> Iterator[Document]:
         """What the database says of every queue, in one command on the collection of workers and pauses."""
@@ -222,6 +242,8 @@ class Lookout:
 
     def _run(self, stop: Event) -> None:
         while not stop.is_set():
+            if not self._is_anyone_waiting():
+                self._idle.wait()
             try:
                 self._listen(stop)
             except OperationFailure as error:
@@ -231,50 +253,67 @@ class Lookout:
                 self._say_broken(error, stop)
             except PyMongoError as error:
                 self._say_broken(error, stop)
-            stop.wait(REOPEN_AFTER_S)
 
     def _say_broken(self, error: PyMongoError, stop: Event) -> None:
         # At the end the client is closed under the stream.
         if not stop.is_set():
             self.logger.warning("The change stream broke (%s); it is opened again.", type(error).__name__)
+        stop.wait(REOPEN_AFTER_S)
 
     def _listen(self, stop: Event) -> None:
-        controls = self._broker.controls.name
-        with self._broker.database.watch(self._changes(), max_await_time_ms=STREAM_WAIT_MS) as stream:
-            # What was enqueued before the stream was open has rung no bell.
-            self.ring_all()
-            while not stop.is_set():
-                change = stream.try_next()
-                if not change:
-                    continue
-                if change["ns"]["coll"] == controls or change.get("canceled"):
-                    self.look_soon()
-                elif queue_name := self._queue_of.get(change["ns"]["coll"]):
-                    bell = self._bells[queue_name]
-                    if change.get("state") == State.DELAYED:
-                        # It may be due before the one that is waited for.
-                        bell.expect_due(0)
-                    bell.ring()
+        """Listen while somebody waits for a bell: with short questions, and with long ones once all is quiet."""
+        pace = "lively"
+        while not stop.is_set() and self._is_anyone_waiting():
+            with self._broker.database.watch(self._changes(), max_await_time_ms=AWAIT_MS[pace]) as stream:
+                # What was enqueued before the stream was open has rung no bell.
+                self.ring_all()
+                pace = self._pass_on(stream, stop, pace)
+
+    def _is_anyone_waiting(self) -> bool:
+        self._idle.clear()
+        # In this order: who begins to wait after the question sets the event again.
+        return any(bell.has_listener() for bell in self._bells.values())
+
+    def _pass_on(self, stream: DatabaseChangeStream[Document], stop: Event, pace: str) -> str:
+        """Ring for what the stream tells, until that is no longer what is wanted; returns the next pace."""
+        heard_at, queues = time.monotonic(), len(self._queue_of)
+        while not stop.is_set() and self._is_anyone_waiting() and len(self._queue_of) == queues:
+            change = stream.try_next()
+            if change:
+                self._ring_for(change)
+                heard_at = time.monotonic()
+                if pace == "quiet":
+                    return "lively"
+            elif pace == "lively" and time.monotonic() - heard_at > QUIET_AFTER_S:
+                return "quiet"
+        return pace
+
+    def _ring_for(self, change: Document) -> None:
+        name = change["ns"]["coll"]
+        if name == self._broker.controls.name or change.get("canceled"):
+            self.look_soon()
+        elif queue_name := self._queue_of.get(name):
+            bell = self._bells[queue_name]
+            if change.get("state") == State.DELAYED:
+                # It may be due before the one that is waited for.
+                bell.expect_due(0)
+            bell.ring()
 
     def _changes(self) -> list[Document]:
-        new, updated = "$fullDocument", "$updateDescription.updatedFields"
-        return [
-            {
-                "$match": {
-                    "ns.coll": {"$regex": f"^{re.escape(self._broker.collection_prefix)}"},
-                    "$or": [
-                        {"fullDocument.state": {"$in": _WAITING}},
-                        {"updateDescription.updatedFields.state": {"$in": _WAITING}},
-                        {"updateDescription.updatedFields.canceled": True},
-                        {"ns.coll": self._broker.controls.name},
-                    ],
-                }
-            },
-            {
-                "$project": {
-                    "ns.coll": 1,
-                    "state": {"$ifNull": [f"{new}.state", f"{updated}.state"]},
-                    "canceled": f"{updated}.canceled",
-                }
-            },
+        updated = "updateDescription.updatedFields"
+        # Written so that the server can sort out most of what happens by the oplog alone: operations and collections
+        # by their names, states by equality.
+        controls = {"ns.coll": self._broker.controls.name}
+        ours = {"ns.coll": {"$in": [*self._queue_of, self._broker.controls.name]}}
+        news = [
+            {"operationType": "insert"},
+            {"operationType": {"$in": ["replace", "delete"]}, **controls},
+            *({"operationType": "update", f"{updated}.state": state} for state in _WAITING),
+            {"operationType": "update", f"{updated}.canceled": True},
         ]
+        told = {
+            "ns.coll": 1,
+            "state": {"$ifNull": ["$fullDocument.state", f"${updated}.state"]},
+            "canceled": f"${updated}.canceled",
+        }
+        return [{"$match": {**ours, "$or": news}}, {"$project": told}]
