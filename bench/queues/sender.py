@@ -89,7 +89,7 @@ def delayed(count: int) -> dict[str, float]:
 
 
 def _ours() -> MongoBroker:
-    return cast(MongoBroker, broker)
+    return cast("MongoBroker", broker)
 
 
 def _send(number: int) -> None:
