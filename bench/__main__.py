@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from bench import many_videos, one_film, queues
 from bench.figures import Figure
+
+CHART = Path("docs/queues.png")
 
 
 def main() -> None:
@@ -41,6 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     of_queues.add_argument("--brokers", type=_some_of(whole.brokers), help=f"some of {','.join(whole.brokers)}")
     of_queues.add_argument("--messages", type=int, default=whole.messages, help="how many (default: %(default)s)")
     of_queues.add_argument("--rounds", type=int, default=whole.rounds, help="medians of so many (default: %(default)s)")
+    of_queues.add_argument("--kept", type=int, default=whole.kept, help="finished messages (default: %(default)s)")
+    of_queues.add_argument("--chart", type=Path, help=f"draw it there (default: {CHART}, if all is measured)")
     of_queues.add_argument("--install", action="store_true", help="first install the servers of other queues by apt")
     return parser
 
@@ -57,11 +62,14 @@ def _some_of(known: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
 
 def _wishes(options: argparse.Namespace) -> queues.Wishes:
     whole = queues.Wishes()
+    is_whole = not (options.only or options.brokers)
     return queues.Wishes(
         parts=options.only or whole.parts,
         brokers=options.brokers or whole.brokers,
         messages=options.messages,
         rounds=options.rounds,
+        kept=options.kept,
+        chart=options.chart or (CHART if is_whole else None),
     )
 
 

@@ -5,7 +5,6 @@ Which broker, where, and what to record come by environment, so that senders and
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +16,6 @@ from dramatiq.middleware import AgeLimit, Callbacks, Middleware, Pipelines, Retr
 from bench.queues.records import Recorder
 from bench.queues.settings import ADDRESS, BROKER, DATABASE, HOLDS, PROCESSES, QUEUE, RECORDS
 
-ARGUMENT_BYTES = 200
 FOR_EVER_S = 3600.0
 START_LIMIT_S = 60.0
 
@@ -40,12 +38,6 @@ def make_broker() -> dramatiq.Broker:
     from dramatiq.brokers.redis import RedisBroker
 
     return RedisBroker(url=address, middleware=middleware)
-
-
-def arguments(number: int) -> tuple[int, str]:
-    """The arguments of a message, 200 bytes of JSON whatever the number."""
-    room = ARGUMENT_BYTES - len(json.dumps([number, ""]))
-    return number, "x" * room
 
 
 def _recording() -> Callable[[int], None]:

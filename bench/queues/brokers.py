@@ -44,14 +44,22 @@ class Kind:
 
 
 def install() -> None:
-    """Install the servers of the other brokers by apt. Raises CalledProcessError."""
+    """Install by apt the servers that are missing, and leave none of them running as a service of the system.
+
+    Raises CalledProcessError.
+    """
     missing = sorted({kind.program for kind in KINDS if kind.program and not _program(kind.program)})
-    if missing:
-        root = [] if os.geteuid() == 0 else ["sudo"]
-        # Without this Debian starts each of them as a service of the system.
-        env = ["env", "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive"]
-        subprocess.run([*root, "apt-get", "update"], check=True)
-        subprocess.run([*root, *env, "apt-get", "install", "--yes", "--no-install-recommends", *missing], check=True)
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        sys.exit(f"There is no apt here. Install {' and '.join(missing)} in your system's own way.")
+    root = [] if os.geteuid() == 0 else ["sudo"]
+    # At run level 1 Debian's packages start no service where there is no systemd.
+    env = ["env", "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive"]
+    subprocess.run([*root, "apt-get", "update"], check=True)
+    subprocess.run([*root, *env, "apt-get", "install", "--yes", "--no-install-recommends", *missing], check=True)
+    if Path("/run/systemd/system").exists():
+        subprocess.run([*root, "systemctl", "disable", "--now", *missing], check=True)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import Any, cast
 import dramatiq
 from pymongo import WriteConcern
 
-from bench.queues.actors import arguments, broker, work
-from bench.queues.settings import BROKER, QUEUE
+from bench.queues.actors import broker, work
+from bench.queues.settings import BROKER, QUEUE, arguments
 from broker import MongoBroker, documents
 
 BLOCK = 250

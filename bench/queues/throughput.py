@@ -9,22 +9,22 @@ from bench.queues.place import Place, until
 PATIENCE_S = 300.0
 
 
-def measure(place: Place, messages: int, parts: Container[str]) -> dict[str, float]:
+def measure(place: Place, messages: int, parts: Container[str]) -> dict[str, list[float]]:
     """One round: in singly, out through one process, in as a whole, out through two processes."""
     found = {}
     if "enqueue" in parts or "drain" in parts:
         sent = place.send("single", messages)
-        found["enqueue"] = sent["rate"]
+        found["enqueue"] = [sent["rate"]]
         if "bare" in sent:
-            found["bare insert_one"] = sent["bare"]
+            found["bare insert_one"] = [sent["bare"]]
     if "drain" in parts:
-        found["drain 1"] = _drain(place, messages, processes=1)
+        found["drain 1"] = [_drain(place, messages, processes=1)]
     if "bulk" in parts:
-        found["bulk"] = place.send("bulk", messages)["rate"]
+        found["bulk"] = [place.send("bulk", messages)["rate"]]
     elif "drain" in parts:
         place.send("single", messages)
     if "drain" in parts:
-        found["drain 2"] = _drain(place, messages, processes=2)
+        found["drain 2"] = [_drain(place, messages, processes=2)]
     return found
 
 
