@@ -123,5 +123,5 @@ def _cell(samples: Samples, row: Row, kind: Kind) -> str:
     value, ratio = samples.value(row, kind.name), samples.ours_to(row, kind.name)
     if value is None:
         return ""
-    shown = f"{value:,.{0 if value >= 100 else 2}f}" if math.isfinite(value) else "not in time"
+    shown = f"{value:,.{0 if value >= 20 else 2}f}" if math.isfinite(value) else "not in time"
     return f"{shown} (× {ratio:.2f})" if ratio else shown

@@ -56,6 +56,14 @@ ENQUEUE = Row("enqueue, one after another", "messages/s", "enqueue")
 BARE = Row("the same documents by bare insert_one", "messages/s", "bare")
 BULK = Row("enqueue as a whole", "messages/s", "bulk")
 DRAIN_1 = Row("drain, 1 process of 8 threads", "messages/s", "drain 1")
+CPU_1 = [
+    Row("  CPU of the worker, per message", "µs", "drain 1, worker CPU"),
+    Row("  CPU of the server, per message", "µs", "drain 1, server CPU"),
+]
+CPU_2 = [
+    Row("  CPU of the workers, per message", "µs", "drain 2, worker CPU"),
+    Row("  CPU of the server, per message", "µs", "drain 2, server CPU"),
+]
 DRAIN_2 = Row("drain, 2 processes of 8 threads", "messages/s", "drain 2")
 PICKUP = [Row(f"idle pickup p{percent}", "ms", "pickup paced", percentile(percent)) for percent in (50, 95, 99)]
 RARE = [
@@ -79,7 +87,7 @@ MEMORY = Row("memory per process", "MB", "memory before")
 MEMORY_DELAYED = Row("  with 100,000 delayed messages", "MB", "memory after")
 
 ROWS = [
-    ENQUEUE, BARE, BULK, DRAIN_1, DRAIN_2, *PICKUP, *RARE, IDLE_COMMANDS, IDLE_MONITORING, IDLE_CPU, IDLE_MAIN,
-    RECOVERY, HELD, LOST, RECOVERY_ALONE, LOST_ALONE, CLAIM, CLAIM_P95, CLAIM_KEPT, CLAIM_KEPT_P95, MEMORY,
-    MEMORY_DELAYED,
+    ENQUEUE, BARE, BULK, DRAIN_1, *CPU_1, DRAIN_2, *CPU_2, *PICKUP, *RARE,
+    IDLE_COMMANDS, IDLE_MONITORING, IDLE_CPU, IDLE_MAIN, RECOVERY, HELD, LOST, RECOVERY_ALONE, LOST_ALONE,
+    CLAIM, CLAIM_P95, CLAIM_KEPT, CLAIM_KEPT_P95, MEMORY, MEMORY_DELAYED,
 ]  # fmt: skip
