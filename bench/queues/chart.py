@@ -12,9 +12,9 @@ from bench.queues.samples import BULK, DRAIN_1, DRAIN_2, ENQUEUE, PICKUP, Row, S
 COLORS = {"ours": "#12805c", "redis": "#d2665a", "redis-aof": "#e8b3ab", "rabbitmq": "#e0a03c"}
 INK = "#333333"
 PANELS: list[tuple[str, Sequence[tuple[str, Row]], bool]] = [
-    ("Drain, messages/s", [("1 process", DRAIN_1), ("2 processes", DRAIN_2)], False),
-    ("Enqueue, messages/s", [("one by one", ENQUEUE), ("as a whole", BULK)], False),
-    ("Idle pickup, ms (log scale)", list(zip(["p50", "p95", "p99"], PICKUP, strict=True)), True),
+    ("Drain, messages/s (more is better)", [("1 process", DRAIN_1), ("2 processes", DRAIN_2)], False),
+    ("Enqueue, messages/s (more is better)", [("one by one", ENQUEUE), ("as a whole", BULK)], False),
+    ("Idle pickup, ms (less is better; log scale)", list(zip(["p50", "p95", "p99"], PICKUP, strict=True)), True),
 ]
 
 
@@ -27,7 +27,7 @@ def draw(samples: Samples, kinds: list[Kind], path: Path) -> None:
     FigureCanvasAgg(figure)
     for axes, (title, groups, is_log) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
         _draw_panel(axes, samples, kinds, groups, is_log=is_log)
-        axes.set_title(title, loc="left", color=INK)
+        axes.set_title(title, loc="left", color=INK, fontsize=10)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(kinds), frameon=False)
     figure.savefig(path)
@@ -50,6 +50,9 @@ def _draw_panel(
     axes.margins(y=0.12)
     if is_log:
         axes.set_yscale("log")
+        axes.set_ylim(bottom=1)
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _shown(value: float) -> str:

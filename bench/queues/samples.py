@@ -67,8 +67,8 @@ CPU_2 = [
 DRAIN_2 = Row("drain, 2 processes of 8 threads", "messages/s", "drain 2")
 PICKUP = [Row(f"idle pickup p{percent}", "ms", "pickup paced", percentile(percent)) for percent in (50, 95, 99)]
 RARE = [
-    Row("  after 3 s of quiet p50", "ms", "pickup rare", percentile(50)),
-    Row("  after 3 s of quiet, the slowest", "ms", "pickup rare", max),
+    Row("idle pickup after 3 s of quiet, p50", "ms", "pickup rare", percentile(50)),
+    Row("idle pickup after 3 s of quiet, the slowest", "ms", "pickup rare", max),
 ]
 IDLE_COMMANDS = Row("idle commands per process", "/s", "idle commands")
 IDLE_MONITORING = Row("  the driver's watch over its server", "/s", "idle monitoring")
