@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.ready-to-bench
 
 # Handed on by environment, so that a story may hold any character that the shell would read; `value` keeps make from
 # reading its "$". Only what was given is handed on: an empty PORT is not the same as none.
@@ -22,6 +23,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
 	@touch $@
 
+$(BENCH_READY): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
 install: $(READY)  ## Make .venv with everything in it
 
 demo: $(READY)  ## A drawing and a spoken story become demo.mp4 (DRAWING=, AUDIO=, STORY=, TITLE= for your own)
@@ -39,7 +44,7 @@ check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_house.py
 
-bench: $(READY)  ## Print the figures of this machine
+bench: $(BENCH_READY)  ## Print the figures of this machine, and of the queue beside other queues
 	@$(BIN)/python -m bench
 
 clean:  ## Remove .venv and caches (data in .huaban stays)

@@ -3,31 +3,74 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import many_videos, one_film
+from bench import many_videos, one_film, queues
 from bench.figures import Figure
 
-BENCHES: dict[str, Callable[[], list[Figure]]] = {
-    "one_film": one_film.measure,
-    "many_videos": many_videos.measure,
-}
+CHART = Path("docs/queues.png")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Print the figures of this machine.")
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHES], help="which benches to run; all when none is named")
-    names = parser.parse_args().names or list(BENCHES)
+    options = _parser().parse_args()
+    if options.install:
+        queues.install()
+    benches: dict[str, Callable[[], list[Figure]]] = {
+        "queues": partial(queues.measure, _wishes(options)),
+        "one_film": one_film.measure,
+        "many_videos": many_videos.measure,
+    }
     table = Table("figure", "measured", "should be", "", title="HuaBan on this machine", title_justify="left")
     console = Console()
-    for name in names:
+    for name in options.names or benches:
         console.print(f"Running {name} ...")
-        for figure in BENCHES[name]():
+        for figure in benches[name]():
             table.add_row(figure.name, figure.shown, figure.wanted, "" if figure.is_reached else "[red]not reached[/]")
     console.print(table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Print the figures of this machine.")
+    names = ["queues", "one_film", "many_videos"]
+    parser.add_argument("names", nargs="*", choices=[[], *names], help="which benches to run; all when none is named")
+    whole = queues.Wishes()
+    of_queues = parser.add_argument_group("queues")
+    of_queues.add_argument("--only", type=_some_of(whole.parts), help=f"some of {','.join(whole.parts)}")
+    of_queues.add_argument("--brokers", type=_some_of(whole.brokers), help=f"some of {','.join(whole.brokers)}")
+    of_queues.add_argument("--messages", type=int, default=whole.messages, help="how many (default: %(default)s)")
+    of_queues.add_argument("--rounds", type=int, default=whole.rounds, help="medians of so many (default: %(default)s)")
+    of_queues.add_argument("--kept", type=int, default=whole.kept, help="finished messages (default: %(default)s)")
+    of_queues.add_argument("--chart", type=Path, help=f"draw it there (default: {CHART}, if all is measured)")
+    of_queues.add_argument("--install", action="store_true", help="first install the servers of other queues by apt")
+    return parser
+
+
+def _some_of(known: Iterable[str]) -> Callable[[str], tuple[str, ...]]:
+    def chosen(words: str) -> tuple[str, ...]:
+        names = tuple(words.split(","))
+        if unknown := {*names} - {*known}:
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not among {', '.join(known)}")
+        return names
+
+    return chosen
+
+
+def _wishes(options: argparse.Namespace) -> queues.Wishes:
+    whole = queues.Wishes()
+    is_whole = not (options.only or options.brokers)
+    return queues.Wishes(
+        parts=options.only or whole.parts,
+        brokers=options.brokers or whole.brokers,
+        messages=options.messages,
+        rounds=options.rounds,
+        kept=options.kept,
+        chart=options.chart or (CHART if is_whole else None),
+    )
 
 
 if __name__ == "__main__":

@@ -13,24 +13,28 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured number, and the most it may be; None where it only informs."""
+    """One measured number, and the most or the least it may be; None where it only informs."""
 
     name: str
     value: float
     unit: str
     at_most: float | None = None
+    at_least: float | None = None
 
     @property
     def shown(self) -> str:
-        return f"{self.value:,.1f} {self.unit}"
+        # A ratio near 1 is told by its second decimal.
+        return f"{self.value:,.{2 if abs(self.value) < 10 else 1}f} {self.unit}"
 
     @property
     def wanted(self) -> str:
-        return "" if self.at_most is None else f"≤ {self.at_most:,g} {self.unit}"
+        limits = {"≤": self.at_most, "≥": self.at_least}
+        return ", ".join(f"{sign} {limit:,g} {self.unit}" for sign, limit in limits.items() if limit is not None)
 
     @property
     def is_reached(self) -> bool:
-        return self.at_most is None or self.value <= self.at_most
+        is_low_enough = self.at_most is None or self.value <= self.at_most
+        return is_low_enough and (self.at_least is None or self.value >= self.at_least)
 
 
 def family(pid: int) -> Iterator[int]:
