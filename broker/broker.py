@@ -380,9 +380,11 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if batch is not None and item.unique_key is None:
             batch.append(item)
             return item.message
-        return self._store(queue_name, lambda queue, session: store(queue, item, session)) or item.message
+        return self._store(queue_name, partial(_store_one, item), is_delayed=item.delay_ms > 0) or item.message
 
-    def _store(self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T]) -> T | None:
+    def _store(
+        self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T], *, is_delayed: bool = True
+    ) -> T | None:
         """Write to a queue now, with the transaction around the caller, or with the ack of the message that is over."""
         queue, running = self.queues[queue_name], current_delivery()
         if current_session():
@@ -390,7 +392,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             # it. Workers make them.
             with driver_errors():
                 written = write(queue, current_session())
-            on_commit(lambda: self.lookout.ring(queue_name))
+            on_commit(lambda: self.lookout.ring(queue_name, is_delayed=True))
             return written
         if running and running.is_over:
             running.join_ack(partial(write, queue))
@@ -398,7 +400,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         with driver_errors():
             self._ensure_indexes(queue_name)
             written = write(queue, None)
-        self.lookout.ring(queue_name)
+        self.lookout.ring(queue_name, is_delayed=is_delayed)
         return written
 
     def _reschedule(self, running: Delivery, message: Message[Any], delay: int | None) -> None:
@@ -420,7 +422,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if current_delivery() is None:
             with driver_errors():
                 running.settle(repeat)
-            self.lookout.ring(running.queue_name)
+            self.lookout.ring(running.queue_name, is_delayed=True)
 
     def _priority_of(self, message: Message[Any]) -> int:
         actor = self.actors.get(message.actor_name)
@@ -433,6 +435,10 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             take_over(self.queues[queue_name], self)
             self.queues[queue_name].create_indexes(documents.INDEXES)
             self._indexed.add(queue_name)
+
+
+def _store_one(item: Outgoing, queue: Collection[Any], session: ClientSession | None) -> Message[Any]:
+    return store(queue, item, session)
 
 
 def _store_many(items: list[Outgoing], queue: Collection[Any], session: ClientSession | None) -> None:

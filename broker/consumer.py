@@ -202,6 +202,8 @@ class MongoConsumer(Consumer):
             # message would then stay under a lease that is renewed for as long as this process lives.
             raise ConnectionClosed(error) from error
         self._shelf.let_go(message)
+        if message.outcome is not self.broker.completed:
+            self.broker.lookout.ring(self.queue_name, is_delayed=True)
 
     def _give_back_claimed(self) -> None:
         """What cannot be given back now stays on the shelf, for the next consumer of this queue."""

@@ -125,15 +125,20 @@ class Lookout:
         bell.ring()
         return bell
 
-    def ring(self, queue_name: str) -> None:
-        """Tell this process's own consumer of a queue, if there is one, before the change stream does."""
+    def ring(self, queue_name: str, *, is_delayed: bool = False) -> None:
+        """Tell this process's own consumer of a queue, if there is one, of a message: the change stream may be closed.
+
+        A delayed one may be due before the one that is waited for.
+        """
         if bell := self._bells.get(queue_name):
+            if is_delayed:
+                bell.expect_due(0)
             bell.ring()
 
     def ring_all(self) -> None:
-        """Let every consumer look: for new messages, or whether it is to stop."""
+        """Let every consumer look: for messages, ready or due, or whether it is to stop."""
         for queue_name in list(self._bells):
-            self.ring(queue_name)
+            self.ring(queue_name, is_delayed=True)
 
     def look(self) -> None:
         """Look at all queues of this process, if nobody did within the last second."""
@@ -293,11 +298,7 @@ class Lookout:
         if name == self._broker.controls.name or change.get("canceled"):
             self.look_soon()
         elif queue_name := self._queue_of.get(name):
-            bell = self._bells[queue_name]
-            if change.get("state") == State.DELAYED:
-                # It may be due before the one that is waited for.
-                bell.expect_due(0)
-            bell.ring()
+            self.ring(queue_name, is_delayed=change.get("state") == State.DELAYED)
 
     def _changes(self) -> list[Document]:
         updated = "updateDescription.updatedFields"

@@ -59,5 +59,3 @@ def dead(broker: Broker, queue_name: str = "default") -> set[str]:
 
 def middleware_of(broker: Broker, kind: type[Middleware]) -> Any:
     return next(middleware for middleware in broker.middleware if isinstance(middleware, kind))
-
-

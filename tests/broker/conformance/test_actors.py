@@ -101,9 +101,7 @@ def test_delayed_message_does_not_run_before_its_time(
     assert earliest <= sent.options["eta"] <= runs[0]
 
 
-def test_of_two_delayed_messages_the_one_due_first_runs_first(
-    broker: Broker, start: Start, runs: list[Any]
-) -> None:
+def test_of_two_delayed_messages_the_one_due_first_runs_first(broker: Broker, start: Start, runs: list[Any]) -> None:
     @dramatiq.actor
     def note(name: str) -> None:
         runs.append(name)
@@ -140,9 +138,7 @@ def test_message_far_in_the_future_holds_up_nothing(broker: Broker, worker: Any,
 
 
 @only_mongo
-def test_delay_beyond_the_calendar_is_refused_or_holds_up_nothing(
-    broker: Broker, worker: Any, runs: list[Any]
-) -> None:
+def test_delay_beyond_the_calendar_is_refused_or_holds_up_nothing(broker: Broker, worker: Any, runs: list[Any]) -> None:
     @dramatiq.actor
     def note(name: str) -> None:
         runs.append(name)
@@ -295,9 +291,7 @@ def test_queue_that_was_never_declared_cannot_be_flushed(broker: Broker) -> None
 
 def test_message_for_an_undefined_actor_is_a_dead_letter(broker: Broker, finish: Finish, runs: list[Any]) -> None:
     note = dramatiq.actor(lambda: runs.append("run"), actor_name="note")
-    stranger = broker.enqueue(
-        Message(queue_name="default", actor_name="undefined", args=(), kwargs={}, options={})
-    )
+    stranger = broker.enqueue(Message(queue_name="default", actor_name="undefined", args=(), kwargs={}, options={}))
     note.send()
     finish()
     assert dead(broker) == {stranger.message_id}
@@ -409,9 +403,7 @@ def test_encoder_that_was_set_encodes_messages(broker: Broker, finish: Finish, r
 
 @only_mongo
 @pytest.mark.usefixtures("restore_encoder")
-def test_message_that_cannot_be_decoded_is_a_dead_letter(
-    broker: Broker, finish: Finish, runs: list[Any]
-) -> None:
+def test_message_that_cannot_be_decoded_is_a_dead_letter(broker: Broker, finish: Finish, runs: list[Any]) -> None:
     class Choosy(JSONEncoder):
         def decode(self, data: bytes) -> MessageData:
             if b"unreadable" in data:

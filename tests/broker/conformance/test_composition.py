@@ -36,9 +36,7 @@ def add(broker: Broker) -> Add:
 @pytest.fixture
 def stored_add(result_backend: ResultBackend) -> Add:
     """Its results are stored."""
-    return dramatiq.actor(
-        lambda left, right: left + right, actor_name="stored_add", store_results=True, max_retries=0
-    )
+    return dramatiq.actor(lambda left, right: left + right, actor_name="stored_add", store_results=True, max_retries=0)
 
 
 def test_pipeline_hands_each_result_on_as_the_last_argument(
@@ -71,9 +69,7 @@ def test_step_may_ignore_the_result_before_it(
     assert runs == [(30,)]
 
 
-def test_pipeline_without_a_result_hands_on_none(
-    broker: Broker, finish: Finish, note: Add, runs: list[Any]
-) -> None:
+def test_pipeline_without_a_result_hands_on_none(broker: Broker, finish: Finish, note: Add, runs: list[Any]) -> None:
     (note.message("first") | note.message("second")).run()
     finish()
     assert runs == [("first",), ("second", None)]
@@ -86,9 +82,7 @@ def test_pipeline_crosses_queues(broker: Broker, finish: Finish, add: Add, runs:
     assert runs == [("far", 3)]
 
 
-def test_pipeline_ends_where_a_step_fails(
-    broker: Broker, finish: Finish, note: Add, runs: list[Any]
-) -> None:
+def test_pipeline_ends_where_a_step_fails(broker: Broker, finish: Finish, note: Add, runs: list[Any]) -> None:
     @dramatiq.actor(max_retries=1)
     def fail() -> None:
         runs.append("failed")

@@ -53,9 +53,7 @@ def test_message_knows_of_its_failures(broker: Broker, finish: Finish, runs: lis
 
 
 @pytest.mark.parametrize("most", [0, 1, 3])
-def test_actor_says_how_often_a_message_is_repeated(
-    broker: Broker, finish: Finish, runs: list[Any], most: int
-) -> None:
+def test_actor_says_how_often_a_message_is_repeated(broker: Broker, finish: Finish, runs: list[Any], most: int) -> None:
     sent = failing(runs, max_retries=most).send()
     finish()
     assert len(runs) == 1 + most
@@ -119,7 +117,9 @@ def test_wait_between_failures_grows_up_to_a_limit(
     failing(runs, times=5, min_backoff=8, max_backoff=20).send()
     finish()
     delays = [call.args[1] for call in recorder.of("before_enqueue") if call.args[1]]
-    assert all(low <= delay <= high for delay, (low, high) in zip(delays, [(4, 8), (8, 16), *[(10, 20)] * 3], strict=True))
+    assert all(
+        low <= delay <= high for delay, (low, high) in zip(delays, [(4, 8), (8, 16), *[(10, 20)] * 3], strict=True)
+    )
 
 
 def test_message_has_a_wait_of_its_own(broker: Broker, finish: Finish, recorder: Recorder, runs: list[Any]) -> None:
@@ -151,9 +151,7 @@ def test_retry_says_when(broker: Broker, finish: Finish, recorder: Recorder, run
     assert 7 in [call.args[1] for call in recorder.of("before_enqueue")]
 
 
-def test_retry_without_a_time_waits_like_a_failure_and_counts(
-    broker: Broker, finish: Finish, runs: list[Any]
-) -> None:
+def test_retry_without_a_time_waits_like_a_failure_and_counts(broker: Broker, finish: Finish, runs: list[Any]) -> None:
     sent = failing(runs, error=Retry, max_retries=2).send()
     finish()
     assert len(runs) == 3

@@ -411,7 +411,7 @@ def test_message_enqueued_while_it_is_held_is_delivered_once_more(
     repeat = {
         "claimed": claimed,
         "copy": claimed.copy(options={"retries": 1}),
-        "decoded": Message(**{**claimed.asdict()}),
+        "decoded": Message(**claimed.asdict()),
     }[form]
     broker.enqueue(repeat, delay=delay)
     getattr(consumer, settle)(claimed)
