@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from bson import MaxKey
 from dramatiq.broker import Consumer, MessageProxy
@@ -18,15 +19,18 @@ from pymongo import UpdateOne
 from pymongo.errors import PyMongoError
 
 from broker import documents
-from broker.delivery import Delivery
+from broker.delivery import Claim, Delivery
 from broker.documents import Document, State
-from broker.errors import LeaseLost, Unreadable, driver_errors
+from broker.errors import LeaseLost, Unreadable, driver_errors, is_passing
+from broker.guardian import clock_s
 from broker.takeover import eta_of
 
 if TYPE_CHECKING:
     from broker.broker import MongoBroker
 
 PROMOTED_AT_ONCE = 256
+MOST_RIVALS = 8
+FORGET_RIVALS = 0.1
 
 
 class MongoConsumer(Consumer):
@@ -42,6 +46,7 @@ class MongoConsumer(Consumer):
         self._is_open = False
         self.bell = broker.lookout.bell(queue_name)
         self._shelf = broker.shelves[queue_name]
+        self._rivals = 0
 
     def __next__(self) -> Delivery | None:
         """The next delivery, or None after the timeout. Raises ConnectionError."""
@@ -131,31 +136,44 @@ class MongoConsumer(Consumer):
 
     def _claim(self, room: int) -> bool:
         """Claim up to `room` messages in order. False when none was ready."""
-        in_line = self.queue.find(self.broker.lookout.ready).sort(documents.IN_LINE)
-        found = self._together(list(in_line.limit(room)))
+        found = self._together(self._look_ahead(room))
         if not found:
             return False
-        token, ids = uuid4(), [document["_id"] for document in found]
+        claim, ids = Claim(uuid4(), clock_s()), [document["_id"] for document in found]
         # One that was run and repeated since it was read has a newer place in line, and another content.
         newest = max((document["seq"] for document in found if "seq" in document), default=MaxKey())
         unchanged = {"_id": {"$in": ids}, "state": State.QUEUED, "seq": {"$not": {"$gt": newest}}}
-        claimed = self.queue.update_many(unchanged, documents.claimed(self.broker.lease.worker_id, token))
+        claimed = self.queue.update_many(unchanged, documents.claimed(self.broker.lease.worker_id, claim.token))
+        self._note_rivals(lost=len(found) - claimed.matched_count, of=len(found))
         if claimed.matched_count < len(found):
             # Rivals took some of these first; the token tells which ones became ours.
-            ours = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": token}
+            ours = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": claim.token}
             won = set(self.queue.distinct("_id", ours))
             found = [document for document in found if document["_id"] in won]
-        deliveries = [self._read(document, token) for document in found]
+        deliveries = [self._read(document, claim) for document in found]
         # All of them or none: those of a claim that ended half way are strays.
         self._shelf.put([delivery for delivery in deliveries if delivery])
         return True
+
+    def _look_ahead(self, room: int) -> list[Document]:
+        """The first messages in line; beside rivals, those behind what they are likely to be claiming just now."""
+        in_line = self.queue.find(self.broker.lookout.ready).sort(documents.IN_LINE).limit(room)
+        behind = random.randint(0, self._rivals) * room  # noqa: S311 (no secret)
+        return (behind and list(in_line.clone().skip(behind))) or list(in_line)
+
+    def _note_rivals(self, *, lost: int, of: int) -> None:
+        """Claimers that go for the same messages cost the server many times what claims cost, and win little."""
+        if 4 * lost > of:
+            self._rivals = min(self._rivals + 1, MOST_RIVALS)
+        elif not lost and random.random() < FORGET_RIVALS:  # noqa: S311 (no secret)
+            self._rivals = max(self._rivals - 1, 0)
 
     def _together(self, found: list[Document]) -> list[Document]:
         """The first of these that may be in one process at once."""
         return list(takewhile(lambda document: not self.broker.is_suspect(document), found)) or found[:1]
 
-    def _read(self, document: Document, token: UUID) -> Delivery | None:
-        mine = {"_id": document["_id"], "lease.token": token}
+    def _read(self, document: Document, claim: Claim) -> Delivery | None:
+        mine = {"_id": document["_id"], "lease.token": claim.token}
         try:
             if eta := eta_of(document):
                 self.queue.update_one(mine, documents.postponed(eta))
@@ -164,7 +182,7 @@ class MongoConsumer(Consumer):
                 self.queue.update_one(mine, documents.canceled(keep_ms=self.broker.done_ttl_ms))
                 return None
             order = next(self.broker.claim_order)
-            delivery = Delivery(self.broker, self.queue_name, document, token=token, order=order)
+            delivery = Delivery(self.broker, self.queue_name, document, claim=claim, order=order)
             if self.broker.is_suspect(document):
                 self.broker.suspect = delivery
             return delivery
@@ -197,7 +215,9 @@ class MongoConsumer(Consumer):
             yield
         except LeaseLost as error:
             self.logger.warning("Not acknowledged: %s.", error)
-        except PyMongoError as error:
+        except Exception as error:
+            if not (isinstance(error, PyMongoError) and is_passing(error)):
+                message.drop_writes(error)
             # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
             # message would then stay under a lease that is renewed for as long as this process lives.
             raise ConnectionClosed(error) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -23,15 +24,24 @@ Write = Callable[[ClientSession | None], object]
 """Something to be stored in a session's transaction; without one where MongoDB has no transactions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One taking of messages: its token, and the time by `clock_s` before it was asked for."""
+
+    token: UUID
+    at: float
+
+
 class Delivery(MessageProxy):
     """A message under a lease. Settled once: completed, rejected, rescheduled or given back.
 
     `crashes` counts the worker processes that died while they ran this message. `is_over` tells that the actor has
-    returned or raised: what middleware sends and stores from then on joins the ack, see `join_ack`.
+    returned or raised: what middleware sends and stores from then on joins the ack, see `join_ack`. `never_ran` tells
+    that it was taken off before it ran, and nothing may be stored for it.
     """
 
     def __init__(
-        self, broker: MongoBroker, queue_name: str, document: documents.Document, *, token: UUID, order: int
+        self, broker: MongoBroker, queue_name: str, document: documents.Document, *, claim: Claim, order: int
     ) -> None:
         """Raises Unreadable when the document is no message of this queue."""
         message = documents.message_of(document)
@@ -42,7 +52,8 @@ class Delivery(MessageProxy):
         super().__init__(message)  # type: ignore[no-untyped-call]
         self.id: UUID = document["_id"]
         self.broker = broker
-        self.token = token
+        self.token = claim.token
+        self.claimed_at = claim.at
         self.crashes: int = document.get("crashes", 0)
         self.is_canceled: bool = document.get("canceled", False)
         self.order = order
@@ -52,7 +63,7 @@ class Delivery(MessageProxy):
         # What an ack has to write. Retries asks for a repeat before the ack, and the ack must write that and no end.
         self.outcome: documents.Outcome = broker.completed
         self._writes: list[Write] = []
-        self._never_ran = False
+        self.never_ran = False
         self._attempts = 1 + message.options.get("retries", 0)
 
     def __lt__(self, other: Delivery) -> bool:
@@ -74,17 +85,24 @@ class Delivery(MessageProxy):
 
         Where the database is away, the ack is repeated, and with it these writes: nothing of them is lost.
         """
-        if not self._never_ran:
+        if not self.never_ran:
             self._writes.append(write)
+
+    def drop_writes(self, error: Exception) -> None:
+        """What joined the ack will never be stored: make the message a dead letter that says so."""
+        if self._writes:
+            self._writes.clear()
+            reason = f"what follows from it cannot be stored, {type(error).__name__}"
+            self.outcome = documents.rejected(reason, keep_ms=self.broker.dead_ttl_ms, attempts=self._attempts)
 
     def put_back(self) -> None:
         """Have it given back untouched, instead of run, by its ack; what middleware wants to store is dropped."""
-        self._never_ran = True
+        self.never_ran = True
         self.outcome = documents.given_back()
 
     def disown(self) -> None:
         """Let go of a message that belongs to another worker by now: nothing is written for it any more."""
-        self._never_ran = True
+        self.never_ran = True
         self.settled = True
 
     def is_ours(self) -> bool:

@@ -129,7 +129,7 @@ def body_of(message: Message[Any]) -> Document:
     try:
         # Numbers beyond 64 bits and keys that are no strings are JSON of a kind, and no BSON.
         bson.encode(msg)
-        is_bson = isinstance(get_encoder(), JSONEncoder)
+        is_bson = type(get_encoder()) is JSONEncoder
     except (BSONError, OverflowError, ValueError):
         is_bson = False
     return {"msg": msg} if is_bson else {"msg": {**msg, "args": [], "kwargs": {}, "options": {}}, "encoded": encoded}

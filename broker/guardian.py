@@ -27,7 +27,7 @@ from typing import Any
 from uuid import UUID
 
 import pymongo
-from bson.binary import UuidRepresentation
+from bson.binary import Binary, UuidRepresentation
 from bson.codec_options import CodecOptions
 from pymongo import MongoClient, ReturnDocument
 from pymongo.collection import Collection
@@ -44,14 +44,25 @@ MESSAGE_BYTES = 16
 SESSION_BYTES = 16
 SLOT_BYTES = MESSAGE_BYTES + SESSION_BYTES
 """What a thread runs: the message's id, and that of the session whose transaction it began last."""
-TRUSTED_UNTIL = struct.Struct("d")
-"""Behind the slots: until when the worker may believe that its lease holds, by `clock_s`."""
-SHARED_BYTES = SLOTS * SLOT_BYTES + TRUSTED_UNTIL.size
+TRUST = struct.Struct("dd")
+"""Behind the slots, by `clock_s`: from when on and until when the lease is sure to hold without a gap."""
+TRUST_AT = SLOTS * SLOT_BYTES
+SHARED_BYTES = TRUST_AT + TRUST.size
 
 
 def clock_s() -> float:
     """A clock that all processes of this machine share, nobody sets, and sleep does not stop."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def trust(shared: mmap.mmap, *, asked_at: float, lease_s: float) -> None:
+    """Note that the lease was renewed for `lease_s` seconds. One that had run out begins anew: others may have come."""
+    since, until = TRUST.unpack_from(shared, TRUST_AT)
+    if asked_at > until:
+        since = asked_at
+        # In two steps: whoever reads in between must not find the old beginning with the new end.
+        TRUST.pack_into(shared, TRUST_AT, since, until)
+    TRUST.pack_into(shared, TRUST_AT, since, asked_at + lease_s)
 
 
 def renewal(lease_s: float, collections: set[str]) -> list[Document]:
@@ -96,9 +107,7 @@ class Guardian:
         self.max_crashes: int = orders["max_crashes"]
         self.dead_ttl_ms: int = orders["dead_ttl_ms"]
         self.shared = mmap.mmap(orders["shared_fd"], 0)
-        client: MongoClient[Document] = MongoClient(
-            **{**orders["client"], "serverSelectionTimeoutMS": 2000, "uuidRepresentation": "standard"}
-        )
+        client: MongoClient[Document] = MongoClient(**{**orders["client"], "serverSelectionTimeoutMS": 2000})
         self.database: Database[Document] = client.get_database(
             orders["database"],
             codec_options=CodecOptions(uuid_representation=UuidRepresentation.STANDARD),
@@ -150,7 +159,7 @@ class Guardian:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        TRUSTED_UNTIL.pack_into(self.shared, SLOTS * SLOT_BYTES, asked_at + self.lease_s)
+        trust(self.shared, asked_at=asked_at, lease_s=self.lease_s)
         # Remembered, because a rescuer deletes the document of a worker that was away for too long.
         self.collections.update(renewed["collections"] if renewed else [])
 
@@ -190,10 +199,13 @@ class Guardian:
 
     def _end_transactions(self, sessions: list[UUID]) -> None:
         """Abort what a dead worker left open: until then, for up to a minute, its messages could not be written to."""
+        # None given would mean all there are.
         if sessions:
             # Not granted everywhere. Without it the messages return when the server gives the transaction up.
             with suppress(OperationFailure):
-                self.database.client.admin.command("killSessions", [{"id": session} for session in sessions])
+                self.database.client.admin.command(
+                    "killSessions", [{"id": Binary.from_uuid(session)} for session in sessions]
+                )
 
     def _give_back(self, worker_id: str, collections: Iterable[str], running: list[UUID]) -> None:
         held = {"state": "CONSUMED", "lease.worker": worker_id}

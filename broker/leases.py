@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 from pymongo import MongoClient
 
 from broker import guardian
-from broker.guardian import MESSAGE_BYTES, SESSION_BYTES, SHARED_BYTES, SLOT_BYTES, SLOTS, TRUSTED_UNTIL, clock_s
+from broker.guardian import MESSAGE_BYTES, SESSION_BYTES, SHARED_BYTES, SLOT_BYTES, SLOTS, TRUST, TRUST_AT, clock_s
 
 GUARDIAN_STARTS_WITHIN_S = 10.0
 
@@ -76,18 +76,18 @@ class Lease:
             first_s = self._orders["lease_s"] + GUARDIAN_STARTS_WITHIN_S
             self._workers.update_one({"_id": self.worker_id}, guardian.renewal(first_s, self._collections), upsert=True)
             if self._slots is not None:
-                TRUSTED_UNTIL.pack_into(self._slots, SLOTS * SLOT_BYTES, asked_at + first_s)
+                guardian.trust(self._slots, asked_at=asked_at, lease_s=first_s)
 
-    def is_trusted(self) -> bool:
-        """Whether nobody else can have taken this worker's messages yet, without asking the database.
+    def is_trusted(self, *, since: float) -> bool:
+        """Whether nobody can have taken what was claimed at `since`, by `clock_s`, without asking the database.
 
         False after the process or its machine was stopped for longer than a lease: what it still has in its memory may
         belong to others.
         """
         if self._slots is None:
             return False
-        until: float = TRUSTED_UNTIL.unpack_from(self._slots, SLOTS * SLOT_BYTES)[0]
-        return clock_s() < until
+        trusted: tuple[float, float] = TRUST.unpack_from(self._slots, TRUST_AT)
+        return trusted[0] <= since and clock_s() < trusted[1]
 
     def is_any_alive(self, worker_ids: list[str]) -> bool:
         """Whether any of these workers still has its lease, on the server's clock."""

@@ -49,7 +49,7 @@ class DeliveryLifecycle(Middleware):
         if broker.is_paused(message):
             message.put_back()
             raise SkipMessage("paused")
-        if not broker.lease.is_trusted() and not broker.still_holds(message):
+        if not broker.lease.is_trusted(since=message.claimed_at) and not broker.still_holds(message):
             message.disown()
             raise SkipMessage("its lease ran out before it was started")
         if message.is_canceled:

@@ -50,7 +50,8 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
 
     Parameters:
       database: where results live, in the collection `{prefix}dramatiq_results`. Its client is not opened before the
-        first use, so it may be made before a fork.
+        first use, so it may be made before a fork. With the broker's own client a result commits with its message's
+        ack; with another one it is stored just before.
       collection_prefix: put before the name of the collection, followed by "_"; the broker's.
       namespace: results of one namespace are not seen from another; None means Dramatiq's default.
       encoder: None means the one that is set by `dramatiq.set_encoder`, by default JSON.
@@ -129,7 +130,10 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
 
         delivery = current_delivery()
         # After its ack or nack no delivery is current: the error of a dead letter is written at once, when it is one.
-        if delivery and delivery.is_over:
+        if delivery and delivery.never_ran:
+            return
+        # A transaction belongs to one client; results that have another are stored before the ack.
+        if delivery and delivery.is_over and delivery.broker.database.client is self.database.client:
             # Not in the ack's transaction, which could not use the collection then; the next result brings it too.
             with suppress(BrokerConnectionError):
                 self._ensure_index()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import dramatiq
@@ -35,8 +36,10 @@ AN_HOUR_MS = 3_600_000
 class EndedDelivery:
     """A delivery whose actor has returned: what is stored from now on joins its ack."""
 
-    def __init__(self, *, is_over: bool = True) -> None:
+    def __init__(self, database: Database[Any], *, is_over: bool = True) -> None:
+        self.broker = SimpleNamespace(database=database)
         self.is_over = is_over
+        self.never_ran = False
         self.writes: list[Callable[[ClientSession | None], None]] = []
 
     def join_ack(self, write: Callable[[ClientSession | None], None]) -> None:
@@ -63,11 +66,11 @@ def backend(database: Database[Any]) -> MongoResultBackend:
 
 
 @pytest.fixture
-def work() -> Iterator[Callable[..., EndedDelivery]]:
-    """Makes the calling thread run a message."""
+def work(database: Database[Any]) -> Iterator[Callable[..., EndedDelivery]]:
+    """Makes the calling thread run a message, of a broker on the given database or else on that of the test."""
 
-    def run(**state: bool) -> EndedDelivery:
-        delivery = EndedDelivery(**state)
+    def run(of: Database[Any] = database, **state: bool) -> EndedDelivery:
+        delivery = EndedDelivery(of, **state)
         set_current(cast("Delivery", delivery))
         return delivery
 
@@ -318,11 +321,21 @@ def test_ack_that_is_rolled_back_stores_no_result(
 def test_result_joins_the_ack_although_the_index_cannot_be_made(
     make_broker: MakeBroker, failing: FailCommand, work: Callable[..., EndedDelivery]
 ) -> None:
-    delivery = work()
+    faulty = make_broker(client=FAULTY).database
+    delivery = work(of=faulty)
     with failing("createIndexes", closeConnection=True):
-        backend = MongoResultBackend(database=make_broker(client=FAULTY).database)
+        backend = MongoResultBackend(database=faulty)
         backend.store_result(message(), "x", AN_HOUR_MS)
     assert len(delivery.writes) == 1
+
+
+def test_result_of_another_client_is_stored_before_the_ack(
+    backend: MongoResultBackend, work: Callable[..., EndedDelivery], make_broker: MakeBroker
+) -> None:
+    delivery, sent = work(of=make_broker().database), message()
+    backend.store_result(sent, "x", AN_HOUR_MS)
+    assert delivery.writes == []
+    assert backend.get_result(sent) == "x"
 
 
 def test_result_stored_while_the_actor_runs_is_written_at_once(
