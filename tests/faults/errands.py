@@ -1,0 +1,128 @@
+"""What the messages of the nemesis ask for: `dramatiq tests.faults.errands`.
+
+Every run is written into the history. Its completion is a document: a plain errand's is an upsert, as an idempotent
+actor would do it; a transactional one's is an insert in the transaction that also finishes the message and sends the
+next one, so that a second completion would be a second document.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, Retries, ShutdownNotifications, TimeLimit
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+
+from broker import Delivery, MongoBroker, complete_current, current_delivery, run_in_transaction
+from broker.middleware import DeliveryLifecycle
+from tests.faults.history import Scribe, process_name
+
+scribe = Scribe(Path(os.environ["NEMESIS_HISTORY"]))
+
+
+class Watching(dramatiq.Middleware):
+    """Writes down what happens before the broker's own middleware can act on it."""
+
+    def after_process_boot(self, broker: dramatiq.Broker) -> None:
+        scribe.write("boot", main=process_name(os.getppid()))
+
+    def before_process_message(self, broker: dramatiq.Broker, message: Delivery) -> None:
+        scribe.write("taken", message=message.message_id, token=str(message.token))
+
+
+client: MongoClient[Any] = MongoClient(os.environ["NEMESIS_URI"], appname="nemesis", heartbeatFrequencyMS=500)
+database = client[os.environ["NEMESIS_DATABASE"]]
+broker = MongoBroker(
+    database=database,
+    lease_s=float(os.environ["NEMESIS_LEASE_S"]),
+    middleware=[
+        AgeLimit(),
+        TimeLimit(),
+        ShutdownNotifications(),
+        Callbacks(),
+        Pipelines(),
+        Retries(min_backoff=50, max_backoff=500),
+    ],
+)
+broker.add_middleware(Watching(), before=DeliveryLifecycle)
+dramatiq.set_broker(broker)
+
+
+def running() -> Delivery:
+    delivery = current_delivery()
+    assert delivery is not None
+    return delivery
+
+
+def write(event: str, **fields: Any) -> None:
+    scribe.write(event, message=running().message_id, token=str(running().token), **fields)
+
+
+def errand(work: Callable[[int], None]) -> dramatiq.Actor[[int], None]:
+    """An actor whose argument is for how many milliseconds it works, and whose runs are in the history."""
+
+    @wraps(work)
+    def told(work_ms: int) -> None:
+        write("start")
+        try:
+            time.sleep(work_ms / 1000)
+            work(work_ms)
+        except BaseException as error:
+            write("end", error=type(error).__name__)
+            raise
+        write("end")
+
+    return dramatiq.actor(told)
+
+
+def complete_plainly() -> None:
+    database.completions.update_one(
+        {"_id": running().message_id}, {"$setOnInsert": {"message": running().message_id}}, upsert=True
+    )
+    write("effect")
+
+
+@errand
+def plain(work_ms: int) -> None:
+    complete_plainly()
+
+
+@errand
+def transactional(work_ms: int) -> None:
+    delivery = running()
+
+    def work(session: ClientSession) -> None:
+        next_one = plain.send(work_ms)
+        completion = {
+            "message": delivery.message_id,
+            "token": str(delivery.token),
+            "follow_up": next_one.message_id,
+        }
+        database.completions.insert_one(completion, session=session)
+        complete_current()
+
+    run_in_transaction(client, work)
+    write("effect")
+
+
+@errand
+def retried(work_ms: int) -> None:
+    """Asks for another run at the first one: every other time by Dramatiq's exception, or fails."""
+    if not running().options.get("retries"):
+        if work_ms % 2:
+            raise dramatiq.Retry("not yet", delay=100)
+        raise TimeoutError("the first run fails")
+    complete_plainly()
+
+
+@errand
+def poison(work_ms: int) -> None:
+    scribe.write("death", of=scribe.process, by="poison")
+    os.kill(os.getpid(), signal.SIGKILL)
