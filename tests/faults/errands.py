@@ -94,8 +94,7 @@ def plain(work_ms: int) -> None:
     complete_plainly()
 
 
-@errand
-def transactional(work_ms: int) -> None:
+def complete_in_transaction(work_ms: int, *, before_commit: Callable[[], None] = lambda: None) -> None:
     delivery = running()
 
     def work(session: ClientSession) -> None:
@@ -107,9 +106,20 @@ def transactional(work_ms: int) -> None:
         }
         database.completions.insert_one(completion, session=session)
         complete_current()
+        before_commit()
 
     run_in_transaction(client, work)
     write("effect")
+
+
+def die(*, of: str) -> None:
+    scribe.write("death", of=scribe.process, by=of)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@errand
+def transactional(work_ms: int) -> None:
+    complete_in_transaction(work_ms)
 
 
 @errand
@@ -123,6 +133,12 @@ def retried(work_ms: int) -> None:
 
 
 @errand
+def caught(work_ms: int) -> None:
+    """Dies at its first run with a transaction open, which has written the message and will never end by itself."""
+    is_first = running().crashes == 0
+    complete_in_transaction(work_ms, before_commit=lambda: die(of="caught") if is_first else None)
+
+
+@errand
 def poison(work_ms: int) -> None:
-    scribe.write("death", of=scribe.process, by="poison")
-    os.kill(os.getpid(), signal.SIGKILL)
+    die(of="poison")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf
 
 from tests.faults.history import Event
@@ -99,6 +100,16 @@ class History:
 
     def was_suspended_in(self, run: Run, *, by: float = inf) -> bool:
         return any(run.started <= began <= by for began in self.suspensions.get(run.process, []))
+
+    def longest_recovery_s(self) -> float:
+        """The longest time from the death of a process to the next run of a message that it was running."""
+        waits = [
+            again.started - self.deaths[cut.process]
+            for runs in self.runs_by_message().values()
+            for cut, again in pairwise(runs)
+            if self.died_in(cut, by=again.started) and self.deaths[cut.process] <= cut.ended
+        ]
+        return max(waits, default=0.0)
 
     def _note_sending(self, event: Event) -> None:
         match event:

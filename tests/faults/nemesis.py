@@ -48,8 +48,9 @@ class Campaign:
     """How long the queue may take to come to rest after the last fault."""
 
     @property
-    def poisons(self) -> int:
-        return min(20, max(3, self.messages // 2500))
+    def deadly(self) -> int:
+        """How many messages of each deadly kind there are."""
+        return min(20, max(2, self.messages // 2500))
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def run(campaign: Campaign, folder: Path) -> Report:
             "NEMESIS_LEASE_S": str(campaign.lease_s),
         }
         rng = random.Random(campaign.seed)  # noqa: S311 (no secret)
-        todo = errands(campaign.messages, poisons=campaign.poisons, lease_s=campaign.lease_s, rng=rng)
+        todo = errands(campaign.messages, deadly=campaign.deadly, lease_s=campaign.lease_s, rng=rng)
         with (
             MongoClient[Any](replica_set.uri, uuidRepresentation="standard") as client,
             MongoClient[Any](replica_set.uri, appname=APP, heartbeatFrequencyMS=500) as senders_client,

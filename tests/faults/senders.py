@@ -18,6 +18,9 @@ from broker import MongoBroker
 from tests.faults.history import Scribe
 
 POISON = "poison"
+"""Kills its worker each time it runs."""
+CAUGHT = "caught"
+"""Kills its worker once, in the middle of its transaction."""
 _WEIGHTS = {"plain": 40, "transactional": 25, "retried": 15, "delayed": 20}
 
 
@@ -32,10 +35,13 @@ class Errand:
         return Message(queue_name="default", actor_name=actor, args=(self.work_ms,), kwargs={}, options={})
 
 
-def errands(count: int, *, poisons: int, lease_s: float, rng: random.Random) -> list[Errand]:
-    """A mixture of all kinds. Most take milliseconds, a few longer than a lease."""
-    poisonous = set(rng.sample(range(count), poisons))
-    return [Errand(POISON, 0) if number in poisonous else _errand(lease_s, rng) for number in range(count)]
+def errands(count: int, *, deadly: int, lease_s: float, rng: random.Random) -> list[Errand]:
+    """A mixture of all kinds, `deadly` ones of each deadly kind. Most take milliseconds, a few longer than a lease."""
+    todo = [_errand(lease_s, rng) for _ in range(count)]
+    places = rng.sample(range(count), 2 * deadly)
+    for number, place in enumerate(places):
+        todo[place] = Errand(POISON if number % 2 else CAUGHT, 0)
+    return todo
 
 
 def _errand(lease_s: float, rng: random.Random) -> Errand:

@@ -40,6 +40,7 @@ def told(report: Report) -> str:
     return (
         f"nemesis, seed {report.campaign.seed}: {len(history.sent):,} messages told safe and {len(history.unknown):,} "
         f"not known, {len(history.runs):,} runs, {extra.seen} extra (allowed {extra.allowed}), "
-        f"{len(history.deaths)} deaths; {faults}; {report.took_s:.0f} s; "
+        f"{len(history.deaths)} deaths, at most {history.longest_recovery_s():.1f} s to recovery; {faults}; "
+        f"{report.took_s:.0f} s; "
         f"{'broken: ' + ', '.join(broken) if broken else 'every promise kept'}"
     )
