@@ -5,11 +5,12 @@ A run that is not a message's first is explained by the run before it, which one
 - it raised, which asks for another run;
 - its process was killed during it, or after it and before its ack was stored;
 - its process was suspended in the same span, and lost its lease;
-- its claim was undone: the primary was killed before the claim, written to it alone, had reached another member.
+- its claim was undone: the primary was killed before the claim, written to it alone, had reached another member;
+- its ack was undone in the same way.
 
 Each of them explains one run, and there is no other explanation: so runs beyond the asked ones are at most as many as
 runs were hit by faults, which is what the threads of a hit process were running, its acks that were not stored yet, and
-the claims that a killed primary took with it. Whether a claim or an ack survived is not guessed from times: the oplog
+the claims and acks that a killed primary took with it. Which of these survived is not guessed from times: the oplog
 tells.
 """
 
@@ -24,6 +25,8 @@ from tests.faults.evidence import History, Run, Stored
 from tests.faults.ledger import Claim
 from tests.faults.senders import POISON
 
+UNREPLICATED_S = 1.0
+"""How old a write may be that a killed primary takes with it; on one machine the others follow within milliseconds."""
 UNASKED = "LeaseLost"
 """An error that asks for no other run: what it says is that there is one."""
 
@@ -114,7 +117,7 @@ class _Judge:
             for run in self.history.runs
             if run.message not in self.poison
             and run.error in {None, UNASKED}
-            and (self._is_undone(run) or (self._is_chargeable(run) and self._fate_of(run) != "DONE"))
+            and (self._is_undone(run) or (self._fate_of(run) != "DONE" and self._is_hit(run)))
         ]
 
     def rescued_alive(self) -> list[str]:
@@ -187,9 +190,13 @@ class _Judge:
     def _explains(self, cut: Run, again: Run) -> bool:
         if self._is_undone(cut):
             return any(at <= again.started for at in self.history.failovers)
-        by = again.started
-        was_hit = self.history.died_in(cut, by=by) or self.history.was_suspended_in(cut, by=by)
-        return was_hit and self._fate_of(cut) != "DONE"
+        return self._fate_of(cut) != "DONE" and self._is_hit(cut, by=again.started)
+
+    def _is_hit(self, run: Run, *, by: float = inf) -> bool:
+        """Whether a fault before `by` could take the lease from a run, or undo its ack."""
+        history = self.history
+        is_undone = any(0 <= at - run.ended <= UNREPLICATED_S and at <= by for at in history.failovers)
+        return history.died_in(run, by=by) or history.was_suspended_in(run, by=by) or is_undone
 
     def _told(self, cut: Run, again: Run) -> str:
         ended = f"{cut.ended:.3f} {cut.error or 'returned'}" if cut.ended < inf else "never"

@@ -21,20 +21,14 @@ from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 
 from broker import Delivery, MongoBroker, complete_current, current_delivery, run_in_transaction
-from broker.middleware import DeliveryLifecycle
 from tests.faults.history import Scribe, process_name
 
 scribe = Scribe(Path(os.environ["NEMESIS_HISTORY"]))
 
 
-class Watching(dramatiq.Middleware):
-    """Writes down what happens before the broker's own middleware can act on it."""
-
+class Boots(dramatiq.Middleware):
     def after_process_boot(self, broker: dramatiq.Broker) -> None:
         scribe.write("boot", main=process_name(os.getppid()))
-
-    def before_process_message(self, broker: dramatiq.Broker, message: Delivery) -> None:
-        scribe.write("taken", message=message.message_id, token=str(message.token))
 
 
 client: MongoClient[Any] = MongoClient(os.environ["NEMESIS_URI"], appname="nemesis", heartbeatFrequencyMS=500)
@@ -43,6 +37,7 @@ broker = MongoBroker(
     database=database,
     lease_s=float(os.environ["NEMESIS_LEASE_S"]),
     middleware=[
+        Boots(),
         AgeLimit(),
         TimeLimit(),
         ShutdownNotifications(),
@@ -51,7 +46,6 @@ broker = MongoBroker(
         Retries(min_backoff=50, max_backoff=500),
     ],
 )
-broker.add_middleware(Watching(), before=DeliveryLifecycle)
 dramatiq.set_broker(broker)
 
 
@@ -63,6 +57,16 @@ def running() -> Delivery:
 
 def write(event: str, **fields: Any) -> None:
     scribe.write(event, message=running().message_id, token=str(running().token), **fields)
+
+
+def mark_running(message_id: str) -> None:
+    """Written down first: who is not in the history as taken must not be charged."""
+    write("taken")
+    _mark_running(message_id)
+
+
+_mark_running = broker.lease.mark_running
+broker.lease.mark_running = mark_running  # type: ignore[method-assign]
 
 
 def errand(work: Callable[[int], None]) -> dramatiq.Actor[[int], None]:

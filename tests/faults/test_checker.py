@@ -205,6 +205,23 @@ def test_a_claim_that_is_not_stored_excuses_nothing_without_a_failover(story: St
     assert "no live message is rescued" in story.broken()
 
 
+def test_an_ack_that_died_with_its_primary_explains_a_second_run(story: Story) -> None:
+    story.sent("second")
+    story.start("second", "b")
+    story.end("second", "b", fate="QUEUED")
+    story.tell("fault", is_failover=True)
+    story.run("second", "c")
+    assert story.broken() == set()
+
+
+def test_an_ack_that_is_not_stored_is_found_without_a_failover(story: Story) -> None:
+    story.sent("second")
+    story.start("second", "b")
+    story.end("second", "b", fate="QUEUED")
+    story.run("second", "c")
+    assert story.broken() == {"no run that no fault explains", "extra runs ≤ runs hit by faults"}
+
+
 def test_a_charge_to_a_message_that_did_not_run_is_found(story: Story) -> None:
     story.messages["first"] = Document("DONE", crashes=1)
     story.kill("p")
