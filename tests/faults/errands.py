@@ -59,14 +59,14 @@ def write(event: str, **fields: Any) -> None:
     scribe.write(event, message=running().message_id, token=str(running().token), **fields)
 
 
-def mark_running(message_id: str) -> None:
+def mark_running(*given: Any) -> Any:
     """Written down first: who is not in the history as taken must not be charged."""
     write("taken")
-    _mark_running(message_id)
+    return _mark_running(*given)
 
 
 _mark_running = broker.lease.mark_running
-broker.lease.mark_running = mark_running  # type: ignore[method-assign]
+broker.lease.mark_running = mark_running  # type: ignore[assignment, method-assign]
 
 
 def errand(work: Callable[[int], None]) -> dramatiq.Actor[[int], None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,8 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=60)
     parser.add_argument("--keep", type=Path, help="a folder for the history and the logs, kept; by default none is")
     given = parser.parse_args()
+    # Whoever ends it early wants everything else ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))
     console = Console()
     console.print(f"{given.messages:,} messages, {given.faults} faults, seed {given.seed}")
     with tempfile.TemporaryDirectory(prefix="nemesis-history-") as temporary:
