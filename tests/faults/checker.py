@@ -116,7 +116,8 @@ class _Judge:
             run
             for run in self.history.runs
             if run.message not in self.poison
-            and run.error in {None, UNASKED}
+            # One that raised has asked for its repeat, unless it was hit before: then it may have asked in vain.
+            and (run.error in {None, UNASKED} or self._is_hit(run, by=run.ended))
             and (self._is_undone(run) or (self._fate_of(run) != "DONE" and self._is_hit(run)))
         ]
 

@@ -164,6 +164,16 @@ def test_a_run_while_the_one_before_is_suspended_is_explained(story: Story) -> N
     assert story.broken() == set()
 
 
+def test_a_suspended_run_that_raises_too_late_is_a_run_that_was_hit(story: Story) -> None:
+    story.sent("second", "retried")
+    story.start("second", "b", process="frozen")
+    story.tell("suspended", of="frozen")
+    story.leave("second", "b", "QUEUED")
+    story.run("second", "c")
+    story.tell("end", message="second", token="b", error="Retry")
+    assert story.broken() == set()
+
+
 def test_a_run_that_begins_in_a_process_that_was_suspended_with_it_is_found(story: Story) -> None:
     story.sent("prefetched")
     story.claims["prefetched"] = [Claim("b", "QUEUED")]
