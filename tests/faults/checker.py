@@ -60,7 +60,7 @@ def check(history: History, stored: Stored, *, max_crashes: int) -> list[Verdict
         "all poison is a dead letter": judge.poison_alive(),
         "nothing is left in flight": judge.in_flight(),
         "no worker ends by itself": judge.ended_by_themselves(),
-        "no consumer meets an unexpected error": stored.alarms,
+        "no consumer or guardian fails": stored.alarms,
     }
     return [
         *(Verdict(promise, len(found), 0, found) for promise, found in none_of.items()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ APP = "nemesis"
 """The app name of the clients that meet fail points: the workers', their guardians' and the senders'."""
 DATABASE = "nemesis"
 MAX_CRASHES = 3
+_DEADLY = re.compile(r'Consumer encountered an unexpected error|guardian\.py", line \d+, in <module>')
 PASSING_CODES = {"ShutdownInProgress": 91, "PrimarySteppedDown": 189, "InterruptedDueToReplStateChange": 11600}
 
 
@@ -286,12 +288,12 @@ def _is_at_rest(client: MongoClient[Any]) -> bool:
 
 
 def _alarms(log: Path) -> list[str]:
-    """The errors that cost a consumer its life, each with its last line."""
+    """The errors that cost a consumer or a guardian its life, each with its last line."""
     found, is_in_trace = [], False
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        if "Consumer encountered an unexpected error" in line:
+        if _DEADLY.search(line):
             is_in_trace = True
-        elif is_in_trace and line[:1] not in {" ", "", "T"}:
+        elif is_in_trace and line and not line.startswith((" ", "Traceback")):
             found.append(line)
             is_in_trace = False
     return found

@@ -287,4 +287,4 @@ def test_a_worker_that_was_killed_does_not_end_by_itself(story: Story) -> None:
 
 def test_an_error_that_nobody_expected_is_found(story: Story) -> None:
     story.alarms.append("InvalidOperation: no operations")
-    assert story.broken() == {"no consumer meets an unexpected error"}
+    assert story.broken() == {"no consumer or guardian fails"}
