@@ -11,7 +11,7 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test check bench clean
+.PHONY: help install demo run test soak check bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -37,6 +37,9 @@ run: $(READY)  ## Start the whole product and keep it running (PORT=8080, HUABAN
 
 test: $(READY)  ## Run every test against a real MongoDB and a real S3 server
 	@$(BIN)/python -m pytest
+
+soak: $(READY)  ## Let worker processes and servers of the queue fail for a long while; prints what was kept
+	@$(BIN)/python -m tests.faults.soak
 
 check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff check .
