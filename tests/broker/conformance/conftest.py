@@ -25,7 +25,7 @@ from dramatiq.middleware import (
 from dramatiq.rate_limits import RateLimiterBackend
 from dramatiq.results import ResultBackend, Results
 
-from broker import MongoBroker
+from broker import MongoBroker, MongoRateLimiterBackend, MongoResultBackend
 from tests.broker.conformance.hooks import Recorder
 
 with warnings.catch_warnings():
@@ -90,8 +90,6 @@ def result_backend(kind: str, broker: Broker, request: pytest.FixtureRequest) ->
     if kind == "stub":
         backend = StubResults()
     else:
-        from broker.results import MongoResultBackend
-
         backend = MongoResultBackend(database=request.getfixturevalue("database"))
     broker.add_middleware(Results(backend=backend))
     return backend
@@ -104,8 +102,6 @@ def limits(kind: str, broker: Broker, request: pytest.FixtureRequest) -> RateLim
     if kind == "stub":
         backend = StubLimits()
     else:
-        from broker.limits import MongoRateLimiterBackend
-
         backend = MongoRateLimiterBackend(database=request.getfixturevalue("database"))
     broker.add_middleware(GroupCallbacks(backend))
     return backend
