@@ -47,12 +47,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def database_of(kind: str, request: pytest.FixtureRequest) -> Any:
-    """The database of this test; None with the stub, for which no server is started."""
-    return None if kind == "stub" else request.getfixturevalue("database")
-
-
-@pytest.fixture
 def broker(kind: str, request: pytest.FixtureRequest) -> Iterator[Broker]:
     """The global broker, with Dramatiq's default middleware, CurrentMessage and AsyncIO."""
     middleware: list[Middleware] = [
@@ -66,10 +60,7 @@ def broker(kind: str, request: pytest.FixtureRequest) -> Iterator[Broker]:
         AsyncIO(),
     ]
     made: Broker
-    if kind == "stub":
-        made = StubBroker(middleware)
-    else:
-        made = request.getfixturevalue("make_broker")(middleware=middleware)
+    made = StubBroker(middleware) if kind == "stub" else request.getfixturevalue("make_broker")(middleware=middleware)
     dramatiq.set_broker(made)
     yield made
     made.close()
@@ -84,25 +75,19 @@ def mongo_broker(request: pytest.FixtureRequest) -> MongoBroker:
 
 
 @pytest.fixture
-def result_backend(kind: str, broker: Broker, request: pytest.FixtureRequest) -> ResultBackend:
+def result_backend(broker: Broker) -> ResultBackend:
     """Where the broker's actors store results, if their option `store_results` says so."""
     backend: ResultBackend
-    if kind == "stub":
-        backend = StubResults()
-    else:
-        backend = MongoResultBackend(database=request.getfixturevalue("database"))
+    backend = StubResults() if not isinstance(broker, MongoBroker) else MongoResultBackend(database=broker.database)
     broker.add_middleware(Results(backend=backend))
     return backend
 
 
 @pytest.fixture
-def limits(kind: str, broker: Broker, request: pytest.FixtureRequest) -> RateLimiterBackend:
+def limits(broker: Broker) -> RateLimiterBackend:
     """What the broker's group callbacks count with."""
     backend: RateLimiterBackend
-    if kind == "stub":
-        backend = StubLimits()
-    else:
-        backend = MongoRateLimiterBackend(database=request.getfixturevalue("database"))
+    backend = StubLimits() if not isinstance(broker, MongoBroker) else MongoRateLimiterBackend(database=broker.database)
     broker.add_middleware(GroupCallbacks(backend))
     return backend
 

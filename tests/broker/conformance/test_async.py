@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import dramatiq
 from dramatiq import Broker
 from dramatiq.middleware import CurrentMessage
 
 from tests.broker.conformance.conftest import Finish
-from tests.broker.conformance.hooks import dead, only_mongo
+from tests.broker.conformance.hooks import actor, dead, only_mongo
 
 
 def test_coroutines_run_side_by_side(broker: Broker, finish: Finish, runs: list[Any]) -> None:
     met: list[str] = []
 
-    @dramatiq.actor
+    @actor()
     async def meet(name: str) -> None:
         met.append(name)
         while len(met) < 2:  # noqa: ASYNC110 (an event would belong to one of them)
@@ -30,7 +29,7 @@ def test_coroutines_run_side_by_side(broker: Broker, finish: Finish, runs: list[
 
 
 def test_failed_coroutine_is_repeated(broker: Broker, finish: Finish, runs: list[Any]) -> None:
-    @dramatiq.actor(max_retries=2)
+    @actor(max_retries=2)
     async def fail() -> None:
         runs.append("run")
         raise ValueError
@@ -42,7 +41,7 @@ def test_failed_coroutine_is_repeated(broker: Broker, finish: Finish, runs: list
 
 
 def test_coroutine_knows_its_message(broker: Broker, finish: Finish, runs: list[Any]) -> None:
-    @dramatiq.actor
+    @actor()
     async def note() -> None:
         message = CurrentMessage.get_current_message()
         assert message is not None
@@ -56,7 +55,7 @@ def test_coroutine_knows_its_message(broker: Broker, finish: Finish, runs: list[
 # Dramatiq 1.18 takes it for a timeout of its own and waits on, for ever (its issue 791).
 @only_mongo
 def test_coroutine_may_raise_a_timeout_error(broker: Broker, finish: Finish, runs: list[Any]) -> None:
-    @dramatiq.actor(max_retries=1)
+    @actor(max_retries=1)
     async def late() -> None:
         runs.append("run")
         raise TimeoutError

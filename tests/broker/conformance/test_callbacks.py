@@ -9,7 +9,7 @@ import pytest
 from dramatiq import Broker
 
 from tests.broker.conformance.conftest import Finish
-from tests.broker.conformance.hooks import dead
+from tests.broker.conformance.hooks import actor, dead
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_success_is_told_with_the_result(broker: Broker, finish: Finish, told: l
 def test_every_failure_is_told_with_its_error(broker: Broker, finish: Finish, told: list[Any], named_by: str) -> None:
     options: dict[str, Any] = {"on_success": "celebrate", "on_failure": "mourn"}
 
-    @dramatiq.actor(max_retries=2, **(options if named_by == "actor" else {}))
+    @actor(max_retries=2, **(options if named_by == "actor" else {}))
     def fail() -> None:
         raise ValueError("wrong")
 

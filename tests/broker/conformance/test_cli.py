@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -87,20 +88,19 @@ def test_command_runs_its_queues_on_its_processes_and_threads(
 ) -> None:
     pid_file = tmp_path / "dramatiq.pid"
     elsewhere = broker.enqueue(message("note_elsewhere", "other", queue="other"))
-    held = ["a", "b", "c", "d"]
-    for name in held:
-        broker.enqueue(message("hold", name))
+    # More than one process holds at once.
+    held = [str(number) for number in range(100)]
+    broker.enqueue_many([message("hold", name) for name in held])
     command = run(
         ERRANDS, "--queues", "default", "--processes", "2", "--threads", "2", "--pid-file", str(pid_file)
     )  # fmt: skip
-    # Four at a time, so that each process must have two threads.
-    eventually(lambda: sorted(runs.names()) == held)
-    assert len({found["pid"] for found in runs.all()}) == 2
+    eventually(lambda: [*Counter(found["pid"] for found in runs.all()).values()] == [2, 2])
     assert {found["parent"] for found in runs.all()} == {command.pid}
     assert int(pid_file.read_text()) == command.pid
     for name in held:
         runs.open_gate(name)
-    eventually(lambda: len(runs.names()) == 8)
+    broker.join("default", timeout=30_000)
+    assert sorted(runs.names()) == sorted([*held, *(f"{name} ended" for name in held)])
     assert broker.states("other", [elsewhere.message_id]) == {elsewhere.message_id: "QUEUED"}
 
     assert run(ERRANDS, "--processes", "1", "--pid-file", str(pid_file)).wait() == 4
@@ -203,5 +203,3 @@ def test_watched_file_that_changes_reloads_the_command(
 )
 def test_command_that_cannot_import_says_so(run: Run, arguments: list[str]) -> None:
     assert run(*arguments, "--processes", "1").wait() == 2
-
-

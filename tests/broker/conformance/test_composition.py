@@ -9,11 +9,14 @@ import dramatiq
 import pytest
 from dramatiq import Actor, Broker, group, pipeline
 from dramatiq.common import current_millis
+from dramatiq.middleware import GroupCallbacks
 from dramatiq.rate_limits import RateLimiterBackend
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, ResultTimeout
+from pymongo.database import Database
 
+from broker import MongoRateLimiterBackend
 from tests.broker.conformance.conftest import LIMIT_MS, Finish, Start
-from tests.broker.conformance.hooks import dead
+from tests.broker.conformance.hooks import dead, only_mongo
 
 Add = Actor[..., Any]
 
@@ -216,7 +219,7 @@ def test_completion_is_called_back_once_each(
 def test_completion_comes_after_all_members(
     broker: Broker, finish: Finish, callback: Callable[..., Any], runs: list[Any]
 ) -> None:
-    run = dramatiq.actor(lambda name: runs.append(name), actor_name="run")
+    run = dramatiq.actor(runs.append, actor_name="run")
     members = group([run.message("a"), run.message("b") | run.message_with_options(args=("c",), pipe_ignore=True)])
     members.add_completion_callback(callback("completed"))
     members.run()
@@ -266,6 +269,19 @@ def test_group_may_run_again_with_its_callbacks(
     second.run()
     finish()
     assert sorted(runs) == [("first",), ("second",)]
+
+
+@only_mongo
+def test_callbacks_may_count_with_a_client_of_their_own(
+    broker: Broker, finish: Finish, note: Add, database: Database[Any], runs: list[Any]
+) -> None:
+    broker.add_middleware(GroupCallbacks(MongoRateLimiterBackend(database=database)))
+    members = group([note.message(1), note.message(2)])
+    members.add_completion_callback(note.message("completed"))
+    members.run()
+    finish()
+    assert sorted(runs[:2]) == [(1,), (2,)]
+    assert runs[2:] == [("completed",)]
 
 
 def test_callbacks_need_their_middleware(broker: Broker, note: Add) -> None:

@@ -13,7 +13,7 @@ from dramatiq import Broker
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from tests.broker.conformance.conftest import LIMIT_MS, Finish, Start
-from tests.broker.conformance.hooks import Recorder, dead, only_mongo
+from tests.broker.conformance.hooks import Recorder, actor, dead, only_mongo
 from tests.waiting import eventually
 
 
@@ -31,8 +31,8 @@ def watched(broker: Broker) -> None:
 
 @pytest.mark.parametrize("said_by", ["actor", "message"])
 def test_message_over_its_age_does_not_run(broker: Broker, finish: Finish, runs: list[Any], said_by: str) -> None:
-    by_actor = {"max_age": 1} if said_by == "actor" else {}
-    by_message = {"max_age": 1} if said_by == "message" else {}
+    by_actor: dict[str, Any] = {"max_age": 1} if said_by == "actor" else {}
+    by_message: dict[str, Any] = {"max_age": 1} if said_by == "message" else {}
     note = dramatiq.actor(lambda: runs.append("run"), actor_name="note", **by_actor)
     old = broker.enqueue(note.message_with_options(**by_message).copy(message_timestamp=0))
     finish()
@@ -56,10 +56,10 @@ def test_skip_for_age_is_told_as_a_skip(broker: Broker, finish: Finish, recorder
 @pytest.mark.usefixtures("watched")
 @pytest.mark.parametrize("said_by", ["actor", "message"])
 def test_run_over_its_time_is_interrupted(broker: Broker, finish: Finish, runs: list[Any], said_by: str) -> None:
-    by_actor = {"time_limit": 10} if said_by == "actor" else {}
-    by_message = {"time_limit": 10} if said_by == "message" else {}
+    by_actor: dict[str, Any] = {"time_limit": 10} if said_by == "actor" else {}
+    by_message: dict[str, Any] = {"time_limit": 10} if said_by == "message" else {}
 
-    @dramatiq.actor(max_retries=1, **by_actor)
+    @actor(max_retries=1, **by_actor)
     def endless() -> None:
         try:
             run_for_ever()
@@ -94,7 +94,7 @@ def test_actor_may_end_well_after_its_time(broker: Broker, start: Start, runs: l
 
 @pytest.mark.usefixtures("watched")
 def test_coroutine_over_its_time_is_cancelled(broker: Broker, finish: Finish, runs: list[Any]) -> None:
-    @dramatiq.actor(time_limit=10, max_retries=0)
+    @actor(time_limit=10, max_retries=0)
     async def endless() -> None:
         try:
             await asyncio.Event().wait()

@@ -18,7 +18,7 @@ from dramatiq.rate_limits import (
     WindowRateLimiter,
 )
 
-from tests.broker.conformance.conftest import Finish, StubLimits
+from tests.broker.conformance.conftest import Finish
 from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
@@ -144,7 +144,7 @@ def test_party_that_waits_is_let_through_by_the_last(limits: RateLimiterBackend)
     barrier.create(parties=2)
     with ThreadPoolExecutor(2) as parties:
         one = parties.submit(barrier.wait, timeout=30_000)
-        if isinstance(limits, StubLimits):
+        if hasattr(limits, "conditions"):
             # It would miss a notification that comes before it waits.
             eventually(lambda: limits.conditions[barrier.key_events]._waiters)
         other = parties.submit(barrier.wait, timeout=30_000)

@@ -13,9 +13,11 @@ from dramatiq import Broker, Message, Middleware
 from dramatiq.encoder import PickleEncoder
 from dramatiq.middleware import SkipMessage
 from dramatiq.results import ResultBackend, ResultFailure, ResultMissing, Results, ResultTimeout
+from pymongo.database import Database
 
+from broker import MongoResultBackend
 from tests.broker.conformance.conftest import LIMIT_MS, Finish
-from tests.broker.conformance.hooks import middleware_of
+from tests.broker.conformance.hooks import actor, middleware_of, only_mongo
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("result_backend")
@@ -63,7 +65,7 @@ def test_reader_waits_for_the_result(broker: Broker, worker: Any) -> None:
 def test_result_is_found_by_whoever_has_the_message(
     broker: Broker, result_backend: ResultBackend, finish: Finish
 ) -> None:
-    message = Message(**returning(5).send().asdict())
+    message: Message[Any] = Message(**returning(5).send().asdict())
     finish()
     assert message.get_result(backend=result_backend) == 5
     assert result_backend.get_result(message) == 5
@@ -142,27 +144,26 @@ def test_result_is_forgotten_after_its_time(broker: Broker, finish: Finish) -> N
 
 
 @pytest.mark.parametrize(
-    ("of_middleware", "of_actor", "of_message", "is_stored"),
+    ("asked", "is_stored"),
     [
-        (False, None, None, False),
-        (True, None, None, True),
-        (True, False, None, False),
-        (False, True, None, True),
-        (False, False, True, True),
-        (True, True, False, False),
+        ((False, None, None), False),
+        ((True, None, None), True),
+        ((True, False, None), False),
+        ((False, True, None), True),
+        ((False, False, True), True),
+        ((True, True, False), False),
     ],
 )
 def test_results_are_stored_when_asked_for(
     broker: Broker,
     finish: Finish,
-    of_middleware: bool,  # noqa: FBT001 (a row of a table)
-    of_actor: bool | None,  # noqa: FBT001
-    of_message: bool | None,  # noqa: FBT001
-    is_stored: bool,  # noqa: FBT001
+    asked: tuple[bool, bool | None, bool | None],
+    is_stored: bool,  # noqa: FBT001 (a row of a table)
 ) -> None:
+    of_middleware, of_actor, of_message = asked
     middleware_of(broker, Results).store_results = of_middleware
-    by_actor = {} if of_actor is None else {"store_results": of_actor}
-    by_message = {} if of_message is None else {"store_results": of_message}
+    by_actor: dict[str, Any] = {} if of_actor is None else {"store_results": of_actor}
+    by_message: dict[str, Any] = {} if of_message is None else {"store_results": of_message}
     message = dramatiq.actor(lambda: 1, actor_name="give", **by_actor).send_with_options(**by_message)
     finish()
     if is_stored:
@@ -180,7 +181,7 @@ def test_results_of_two_messages_are_kept_apart(broker: Broker, finish: Finish) 
 
 
 def test_coroutine_has_a_result(broker: Broker, worker: Any) -> None:
-    @dramatiq.actor(store_results=True)
+    @actor(store_results=True)
     async def give() -> int:
         return 7
 
@@ -201,6 +202,33 @@ def test_encoder_that_was_set_encodes_results(request: pytest.FixtureRequest) ->
     request.getfixturevalue("worker")
     value = {1: (b"bytes", {2, 3})}
     assert returning(value).send().get_result(block=True, timeout=LIMIT_MS) == value
+
+
+@only_mongo
+@pytest.mark.parametrize("raises", [False, True])
+def test_backend_may_have_a_client_of_its_own(
+    broker: Broker,
+    worker: Any,
+    result_backend: ResultBackend,
+    database: Database[Any],
+    raises: bool,  # noqa: FBT001
+) -> None:
+    elsewhere = MongoResultBackend(database=database)
+    middleware_of(broker, Results).backend = elsewhere
+
+    @dramatiq.actor(store_results=True, max_retries=0)
+    def give() -> int:
+        if raises:
+            raise ValueError("wrong")
+        return 8
+
+    message = give.send()
+    broker.join("default", timeout=LIMIT_MS)
+    if raises:
+        with pytest.raises(ResultFailure, match="wrong"):
+            message.get_result(backend=elsewhere, block=True, timeout=LIMIT_MS)
+    else:
+        assert message.get_result(backend=elsewhere) == 8
 
 
 def test_broker_without_results_says_so(broker: Broker) -> None:

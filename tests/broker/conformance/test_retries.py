@@ -11,7 +11,7 @@ from dramatiq.errors import QueueJoinTimeout, RateLimitExceeded
 from dramatiq.middleware import CurrentMessage, Retries
 
 from tests.broker.conformance.conftest import Finish
-from tests.broker.conformance.hooks import Recorder, dead, middleware_of
+from tests.broker.conformance.hooks import Recorder, actor, dead, middleware_of
 from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
@@ -20,7 +20,7 @@ AN_HOUR_MS = 3_600_000
 def failing(runs: list[Any], *, times: int = 10**9, error: type[Exception] = ValueError, **options: Any) -> Any:
     """An actor that raises so often, and then no more."""
 
-    @dramatiq.actor(**options)
+    @actor(**options)
     def fail() -> None:
         runs.append("run")
         if len(runs) <= times:
@@ -127,7 +127,7 @@ def test_message_has_a_wait_of_its_own(broker: Broker, finish: Finish, recorder:
         min_backoff=4, max_backoff=4
     )
     finish()
-    assert [call.args[1] for call in recorder.of("before_enqueue") if call.args[1]][0] in (2, 3, 4)
+    assert next(call.args[1] for call in recorder.of("before_enqueue") if call.args[1]) in (2, 3, 4)
 
 
 @pytest.mark.parametrize("option", ["min_backoff", "max_backoff"])
@@ -163,7 +163,7 @@ def test_long_wait_keeps_no_thread_and_no_other_message(broker: Broker, start: A
     def later() -> None:
         raise Retry(delay=AN_HOUR_MS)
 
-    note = dramatiq.actor(lambda name: runs.append(name), actor_name="note")
+    note = dramatiq.actor(runs.append, actor_name="note")
     later.send()
     note.send("other")
     start(threads=1)
@@ -179,7 +179,7 @@ def test_exhausted_message_is_reported_to_an_actor(
 ) -> None:
     reports: list[Any] = []
     dramatiq.actor(lambda *args: reports.append(args), actor_name="report", queue_name="reports")
-    option = {"on_retry_exhausted": "report"}
+    option: dict[str, Any] = {"on_retry_exhausted": "report"}
     fail = failing(runs, max_retries=1, **(option if named_by == "actor" else {}))
     sent = fail.send_with_options(**(option if named_by == "message" else {}))
     finish()
