@@ -372,7 +372,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if running and running.message_id == message.message_id:
             return running
         # Without a worker whoever claimed it by a consumer is the one who sends it again.
-        return None if self.has_worker else self.shelves[message.queue_name].find(UUID(message.message_id))
+        return None if self.has_worker else self.shelves[message.queue_name].find(message.message_id)
 
     def _send(self, item: Outgoing) -> Message[Any]:
         queue_name = item.message.queue_name

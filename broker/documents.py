@@ -152,10 +152,10 @@ def after(milliseconds: float) -> Document:
     return {"$add": ["$$NOW", int(milliseconds)]}
 
 
-def new(message_id: str, body: Document, *, priority: int) -> Document:
+def new(message_id: UUID, body: Document, *, priority: int) -> Document:
     """A message that is ready at once."""
     return {
-        "_id": UUID(message_id),
+        "_id": message_id,
         **body,
         "state": State.QUEUED,
         "priority": priority,

@@ -28,15 +28,12 @@ _DUPLICATE_KEY = 11000
 class Outgoing:
     """A message on its way into its queue. `delay_ms` of 0 means at once."""
 
+    id: UUID
     message: Message[Any]
     body: Document
     priority: int
     delay_ms: float
     unique_key: str | None
-
-    @property
-    def id(self) -> UUID:
-        return UUID(self.message.message_id)
 
     @property
     def of_finished(self) -> Document:
@@ -45,7 +42,7 @@ class Outgoing:
 
     @property
     def document(self) -> Document:
-        return documents.new(self.message.message_id, self.body, priority=self.priority)
+        return documents.new(self.id, self.body, priority=self.priority)
 
     @property
     def revival(self) -> Document | documents.Pipeline:
@@ -65,7 +62,7 @@ def outgoing(message: Message[Any], *, priority: int, delay_ms: float | None) ->
                 f"unique_key must be a string of 1 to {LONGEST_UNIQUE_KEY} characters, not {type(key).__name__}"
             )
         body["unique_key"] = key
-    return Outgoing(message, body, priority, delay_ms or 0, key)
+    return Outgoing(UUID(message.message_id), message, body, priority, delay_ms or 0, key)
 
 
 def store(queue: Collection[Any], item: Outgoing, session: ClientSession | None = None) -> Message[Any]:

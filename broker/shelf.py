@@ -49,11 +49,13 @@ class Shelf:
         with self._room:
             return [delivery.id for delivery in self._held.values()]
 
-    def find(self, message_id: UUID) -> Delivery | None:
-        """The delivery of a message that is held here."""
+    def find(self, message_id: UUID | str) -> Delivery | None:
+        """The newest delivery of a message that is held here."""
+        if not self._held:
+            return None
+        wanted = message_id if isinstance(message_id, UUID) else UUID(message_id)
         with self._room:
-            found = (held for held in reversed(self._held.values()) if held.id == message_id)
-            return next(found, None)
+            return next((held for held in reversed(self._held.values()) if held.id == wanted), None)
 
     def finish(self, delivery: Delivery) -> None:
         """Note that a message has run. It is held until its outcome is written, but no thread waits for that."""

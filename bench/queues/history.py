@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from dramatiq import Message
 from pymongo import MongoClient, WriteConcern
@@ -72,7 +73,7 @@ def _keep(queue: Collection[Any], count: int) -> None:
         fast.insert_many(
             [
                 {
-                    **documents.new(message.message_id, message.asdict(), priority=0),
+                    **documents.new(UUID(message.message_id), {"msg": message.asdict()}, priority=0),
                     "state": State.DONE,
                     "expire_at": expire_at,
                 }

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from uuid import UUID
 
 import dramatiq
 from pymongo import WriteConcern
@@ -118,7 +119,7 @@ def _bare_insert() -> Callable[[dict[str, Any]], Any]:
 def _document(number: int) -> dict[str, Any]:
     """The document of a message, as the broker makes it."""
     message = work.message(*arguments(number))
-    return documents.new(message.message_id, message.asdict(), priority=work.priority)
+    return documents.new(UUID(message.message_id), {"msg": message.asdict()}, priority=work.priority)
 
 
 WAYS: dict[str, Callable[[int], Any]] = {way.__name__: way for way in (single, bulk, paced, rare, delayed)}
