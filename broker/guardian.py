@@ -5,8 +5,8 @@ is gone, however it went, the guardian gives its messages back at once: those th
 those that were only prefetched are not. Should both die together, with their machine, the lease runs out and the
 guardian of any other worker does the same.
 
-Started by `leases` as a program; it imports nothing of ours so that it stays small. Its orders come by standard input,
-which the worker then keeps open for as long as it lives.
+Started by `standby` as a program; it imports nothing of ours so that it stays small. Standard input stays open for as
+long as the worker lives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import os
 import pickle
 import random
 import select
-import signal
 import struct
 import sys
 import time
@@ -254,15 +253,9 @@ def is_suspended(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] in {"T", "t"}
 
 
-def main() -> None:
-    # The worker decides when it stops; a Ctrl-C or a stop of the whole group must not take its guardian first.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    # Read unbuffered: nothing may be left in a buffer that `select` cannot see.
-    with os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0, closefd=True) as pipe:
-        orders = pickle.load(pipe)  # noqa: S301 (from our own parent)
-    Guardian(orders).watch()
+def main(orders: bytes) -> None:
+    Guardian(pickle.loads(orders)).watch()  # noqa: S301 (from our own parent)
 
 
 if __name__ == "__main__":
-    main()
+    main(globals()["ORDERS"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import itertools
+import json
+import math
 import mmap
 import os
 import pickle
@@ -11,17 +13,31 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from threading import Lock, get_ident
 from typing import IO, Any
 from uuid import UUID, uuid4
 
 from pymongo import MongoClient
+from pymongo.errors import PyMongoError
 
-from broker import guardian
-from broker.guardian import MESSAGE_BYTES, SESSION_BYTES, SHARED_BYTES, SLOT_BYTES, SLOTS, TRUST, TRUST_AT, clock_s
+from broker import guardian, standby
+from broker.guardian import (
+    MESSAGE_BYTES,
+    SESSION_BYTES,
+    SHARED_BYTES,
+    SLOT_BYTES,
+    SLOTS,
+    TRUST,
+    TRUST_AT,
+    clock_s,
+)
 
-GUARDIAN_STARTS_WITHIN_S = 10.0
+RENEW_BELOW = 0.6
+"""The share of a lease that is left when the worker renews it itself. With a guardian at work there is always more."""
+
 
 NOT_FOR_GUARDIANS = {"document_class", "type_registry", "event_listeners", "auto_encryption_opts", "server_api"}
 """Client options that hold objects of the application; the guardian needs none and could not always load them."""
@@ -71,12 +87,7 @@ class Lease:
             if self._pid != os.getpid():
                 self._begin()
             self._collections.add(collection_name)
-            asked_at = clock_s()
-            # The guardian's first beat has to come within this; on a busy machine it may take seconds to start.
-            first_s = self._orders["lease_s"] + GUARDIAN_STARTS_WITHIN_S
-            self._workers.update_one({"_id": self.worker_id}, guardian.renewal(first_s, self._collections), upsert=True)
-            if self._slots is not None:
-                guardian.trust(self._slots, asked_at=asked_at, lease_s=first_s)
+            self._renew()
 
     def is_trusted(self, *, since: float) -> bool:
         """Whether nobody can have taken what was claimed at `since`, by `clock_s`, without asking the database.
@@ -84,10 +95,8 @@ class Lease:
         False after the process or its machine was stopped for longer than a lease: what it still has in its memory may
         belong to others.
         """
-        if self._slots is None:
-            return False
-        trusted: tuple[float, float] = TRUST.unpack_from(self._slots, TRUST_AT)
-        return trusted[0] <= since and clock_s() < trusted[1]
+        first, until = self._trusted()
+        return first <= since and clock_s() < until
 
     def is_any_alive(self, worker_ids: list[str]) -> bool:
         """Whether any of these workers still has its lease, on the server's clock."""
@@ -95,11 +104,17 @@ class Lease:
         return bool(worker_ids) and self._workers.find_one(alive, {"_id": 1}) is not None
 
     def keep(self) -> None:
-        """Start the guardian again, should something have killed it."""
+        """Start the guardian again, should something have killed it, and renew the lease while it does not."""
         with self._lock:
-            if self._guardian and self._pid == os.getpid() and self._guardian.poll() is not None:
+            if self._pid != os.getpid():
+                return
+            if self._guardian and self._guardian.poll() is not None:
                 self._end_guardian(self._guardian)
                 self._start_guardian()
+            if self._trusted()[1] - clock_s() < self._orders["lease_s"] * RENEW_BELOW:
+                # The guardian tries, too, and the next call will.
+                with suppress(PyMongoError):
+                    self._renew()
 
     def mark_running(self, message_id: UUID) -> Callable[[bytes], None]:
         """Note that the calling thread starts this message; returns what notes the sessions of its transactions."""
@@ -128,6 +143,19 @@ class Lease:
                 self._shared.close()
             self._pid = 0
             atexit.unregister(self.close)
+
+    def _trusted(self) -> tuple[float, float]:
+        """From when on and until when the lease is sure to hold, by `clock_s`."""
+        if self._slots is None:
+            return math.inf, -math.inf
+        first, until = TRUST.unpack_from(self._slots, TRUST_AT)
+        return first, until
+
+    def _renew(self) -> None:
+        asked_at, lease_s = clock_s(), self._orders["lease_s"]
+        self._workers.update_one({"_id": self.worker_id}, guardian.renewal(lease_s, self._collections), upsert=True)
+        if self._slots is not None:
+            guardian.trust(self._slots, asked_at=asked_at, lease_s=lease_s)
 
     def _end_guardian(self, running: subprocess.Popen[bytes]) -> None:
         if running.stdin:
@@ -173,12 +201,18 @@ class Lease:
             "client": {k: v for k, v in self._client._init_kwargs.items() if k not in NOT_FOR_GUARDIANS},  # noqa: SLF001
         }
         self._guardian = subprocess.Popen(
-            # -P keeps this package's folder off the guardian's path, where our module names could hide others.
-            [sys.executable, "-P", guardian.__file__],
+            # Isolated and without packages: a bare interpreter starts ten times as quickly.
+            [sys.executable, "-I", "-S", standby.__file__],
             stdin=subprocess.PIPE,
             pass_fds=[self._shared.fileno()],
             start_new_session=True,
         )
         assert self._guardian.stdin is not None  # noqa: S101 (Popen was asked for a pipe)
-        pickle.dump(orders, self._guardian.stdin)
+        body = pickle.dumps(orders)
+        header = {
+            "bytes": len(body),
+            "standby_s": standby.STANDBY_S,
+            "path": [path or str(Path.cwd()) for path in sys.path],
+        }
+        self._guardian.stdin.write(json.dumps(header).encode() + b"\n" + body)
         self._guardian.stdin.flush()

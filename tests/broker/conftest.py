@@ -51,6 +51,7 @@ def _no_guardians(monkeypatch: pytest.MonkeyPatch) -> None:
 def guardians(monkeypatch: pytest.MonkeyPatch, _no_guardians: None) -> None:
     """They are started after all."""
     monkeypatch.setattr(Lease, "_start_guardian", START_GUARDIAN)
+    monkeypatch.setattr("broker.standby.STANDBY_S", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ class WorkerProcess:
             worker: child
             for worker in _children(self.main.pid)
             for child in _children(worker)
-            if b"guardian.py" in _command(child)
+            if b"standby.py" in _command(child)
         }
 
 

@@ -53,7 +53,7 @@ class Command:
         if self._worker is None:
             with suppress(OSError):
                 for pid in family(self.main.pid):
-                    if b"guardian.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    if b"standby.py" in Path(f"/proc/{pid}/cmdline").read_bytes():
                         self._worker = parent_of(pid), pid
         return self._worker
 

@@ -93,7 +93,7 @@ def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
     with worker_process("tests.worker", env, log) as process:
         eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["steps"][2]["progress"] > 0, limit_s=60)
         for pid in list(family(process.pid))[1:]:
-            if "guardian.py" not in Path(f"/proc/{pid}/cmdline").read_text():
+            if "standby.py" not in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
         process.wait()
     with worker_process("tests.worker", env, log):
