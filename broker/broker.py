@@ -16,7 +16,7 @@ from uuid import UUID
 
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
-from dramatiq import Middleware
+from dramatiq import Middleware, Worker
 from dramatiq.common import current_millis
 from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.message import Message
@@ -96,7 +96,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self.max_crashes = max_crashes
         self.suspect: Delivery | None = None
         self.stopping = Event()
-        self.has_worker = False
+        self.worker: Worker | None = None
         self.worker_threads = 1
         self.shelves: dict[str, Shelf] = {}
         self.claim_order = itertools.count()
@@ -372,7 +372,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if running and running.message_id == message.message_id:
             return running
         # Without a worker whoever claimed it by a consumer is the one who sends it again.
-        return None if self.has_worker else self.shelves[message.queue_name].find(message.message_id)
+        return None if self.worker else self.shelves[message.queue_name].find(message.message_id)
 
     def _send(self, item: Outgoing) -> Message[Any]:
         queue_name = item.message.queue_name

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import takewhile
+from queue import PriorityQueue
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -60,14 +61,18 @@ class MongoConsumer(Consumer):
             self.broker.lease.keep()
             with driver_errors():
                 self.broker.lookout.look()
+            is_found = False
             if self.queue_name in self.broker.lookout.paused.queues:
                 self._give_back_claimed()
                 self.bell.silence()
-            elif not self.broker.is_isolating and self.bell.is_ringing() and self._claim_what_there_is(deadline):
+            elif not self.broker.is_isolating and self.bell.is_ringing():
+                is_found = self._claim_what_there_is(deadline)
+            if is_found and self._shelf.claimed:
                 continue
             if time.monotonic() >= deadline:
                 return None
-            self.bell.wait(min(deadline, self.broker.lookout.next_look_at))
+            if not is_found:
+                self.bell.wait(min(deadline, self.broker.lookout.next_look_at))
         # Between the flag and the worker's end there is nothing to claim, and nothing claimed may be kept.
         self._give_back_claimed()
         time.sleep(min(0.05, self.timeout_s))
@@ -80,7 +85,7 @@ class MongoConsumer(Consumer):
         """
         if not isinstance(message, Delivery):
             self.logger.warning("Not acknowledged: a message that no consumer of this broker has given out.")
-        elif message.is_plain and self.broker.has_worker and not message.settled:
+        elif message.is_plain and self.broker.worker and not message.settled:
             self._shelf.finish(message)
             self.broker.completions.add(message)
         else:
@@ -153,7 +158,33 @@ class MongoConsumer(Consumer):
         deliveries = [self._read(document, claim) for document in found]
         # All of them or none: those of a claim that ended half way are strays.
         self._shelf.put([delivery for delivery in deliveries if delivery])
+        self._hand_over()
         return True
+
+    def _hand_over(self) -> None:
+        """Give the worker what was claimed, all at once.
+
+        One by one, each would have to wait for its turn between the threads that run messages; they had run dry by the
+        time the last one came, and only then the next claim began. What is not for now, or for no actor of this
+        process, goes the usual way.
+        """
+        worker = self.broker.worker
+        if worker is None:
+            return
+        claimed = [self._shelf.claimed.popleft() for _ in range(len(self._shelf.claimed))]
+        ready = [
+            (actor.priority, delivery)
+            for delivery in claimed
+            if (actor := self.broker.actors.get(delivery.actor_name)) and delivery is not self.broker.suspect
+        ]
+        known = {delivery.order for _, delivery in ready}
+        self._shelf.claimed.extend(delivery for delivery in claimed if delivery.order not in known)
+        queue: PriorityQueue[tuple[int, Delivery]] = worker.work_queue
+        with queue.mutex:
+            for item in ready:
+                queue._put(item)  # noqa: SLF001 (the method that queues are to be extended by)
+            queue.unfinished_tasks += len(ready)
+            queue.not_empty.notify(len(ready))
 
     def _look_ahead(self, room: int) -> list[Document]:
         """The first messages in line; beside rivals, those behind what they are likely to be claiming just now."""

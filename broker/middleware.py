@@ -36,7 +36,7 @@ class DeliveryLifecycle(Middleware):
 
     def before_worker_boot(self, broker: MongoBroker, worker: Worker) -> None:
         broker.stopping.clear()
-        broker.has_worker = True
+        broker.worker = worker
         broker.worker_threads = worker.worker_threads
 
     def after_worker_boot(self, broker: MongoBroker, worker: Worker) -> None:
@@ -91,7 +91,7 @@ class DeliveryLifecycle(Middleware):
                 broker.logger.warning("The database is away; waiting messages return when the lease runs out.")
 
     def after_worker_shutdown(self, broker: MongoBroker, worker: Worker) -> None:
-        broker.has_worker = False
+        broker.worker = None
         broker.lookout.stop()
         # Later is no use: without a heartbeat these messages are somebody else's by then.
         broker.completions.close(within_s=broker.lease_s)
