@@ -66,8 +66,11 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
       max_crashes: a message that was being run when so many worker processes died becomes a dead letter. Before that it
         is run alone in its process, so that no other message dies with it time and again.
       prefetch_per_thread: how many messages of a queue a process may hold per worker thread; None takes what Dramatiq
-        asks for, which is two. One is better where messages run for seconds: nothing then waits behind a busy process.
-      done_ttl_ms, dead_ttl_ms: how long finished messages and dead letters are kept.
+        asks for, which is two, and more of quick ones, see `Shelf.capacity`. One is better where messages run for
+        seconds: nothing then waits behind a busy process.
+      done_ttl_ms, dead_ttl_ms: how long finished messages and dead letters are kept, in milliseconds.
+
+    Raises ValueError for a prefix that no collection's name can begin with.
     """
 
     def __init__(
@@ -121,7 +124,10 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self._indexing = Lock()
 
     def close(self) -> None:
-        """Stop claiming and the background parts, and close the connections to the database."""
+        """Stop claiming, write what acks are left, give the rest back, and close the connections to the database.
+
+        While the database is away it tries for `lease_s` seconds at each of these, and then gives up.
+        """
         self.stopping.set()
         self.lookout.stop()
         self.completions.close(within_s=self.lease_s)
@@ -131,7 +137,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 30_000) -> MongoConsumer:
         """A consumer of one queue, holding at most `prefetch` messages and idling `timeout` milliseconds at a time.
 
-        Of quick messages it holds more, see `Shelf.capacity`.
+        Of quick messages it holds more, see `Shelf.capacity`; the broker's `prefetch_per_thread`, where it is set,
+        counts instead. Raises QueueNotFound.
         """
         self._queue(queue_name)
         if self.prefetch_per_thread is not None:
@@ -192,14 +199,15 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         getattr(self._lifecycle, f"after_{signal}")(self, *args, **kwargs)
 
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
-        """Store a message; it is ready after `delay` milliseconds on the server's clock.
+        """Store a message; it is ready after `delay` milliseconds on the server's clock, or at once.
 
-        Inside `transaction` it is stored by the commit. The message that is being run is rescheduled instead; one that
-        is stored already is left as it is, and one that has finished runs again. Returns the message or, if its
-        `unique_key` belongs to a living message, that one.
+        Returns once it is journaled on a majority. Inside `transaction` it is stored by the commit. The message that is
+        being run is rescheduled instead; one that is stored already is left as it is, and one that has finished runs
+        again. Returns the message or, if its `unique_key` belongs to a living message, that one.
 
-        Raises ConnectionError, QueueNotFound, MessageTooLarge, InvalidUniqueKey, and the encoder's error for arguments
-        that it does not take: with the default encoder a TypeError for what is not JSON.
+        Raises ConnectionError, after which the message may be stored or not; and, with nothing stored, QueueNotFound,
+        MessageTooLarge, InvalidUniqueKey, ValueError for a delay beyond a century, and the encoder's error for
+        arguments that it does not take: with the default encoder a TypeError for what is not JSON.
         """
         self._queue(message.queue_name)
         delay = _delay_of(message) if delay is None else delay
@@ -217,15 +225,19 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def enqueue_many(self, messages: Iterable[Message[Any]], *, delay: int | None = None) -> list[Message[Any]]:
         """Store many messages in few commands; each as by `enqueue`. In a transaction they commit with it.
 
-        Outside one a failure in the middle leaves some of them stored; sending them all again is safe, because a
-        message that is stored already is left as it is.
+        Raises what `enqueue` raises. Outside a transaction a failure in the middle leaves some of them stored; sending
+        them all again is safe, because a message that waits or runs already is left as it is.
         """
         with self.batch():
             return [self.enqueue(message, delay=delay) for message in messages]
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Store what the calling thread sends in the block at its end, in few commands; nothing if it raises."""
+        """Store what the calling thread sends in the block at its end, in few commands; nothing if it raises.
+
+        Messages with a unique key are stored at once, because their sender is told who has the key. Open it inside a
+        transaction, not around one: what it collects is stored when it ends, not when a transaction within commits.
+        """
         if _batch.get() is not None:
             yield
             return
@@ -254,7 +266,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """Stop a message: at once while it waits, within a second or so while it runs; False when it has ended.
 
         A message that runs gets `Canceled` raised in its actor where the Cancellation middleware is in use, and is not
-        run again in any case. Raises ConnectionError.
+        run again in any case. Raises ConnectionError, QueueNotFound, and ValueError for what is no message id.
         """
         queue, wanted = self._queue(queue_name), UUID(message_id)
         waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
@@ -267,14 +279,15 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def pause(self, *, queue: str | None = None, actor: str | None = None) -> None:
         """Have no worker start messages of a queue or an actor, until `resume`. What runs is finished.
 
-        It is stored, and known to every worker within a second. Raises ConnectionError.
+        It is stored, and known to every worker within two seconds. Raises ConnectionError, and ValueError when neither
+        is named.
         """
         with driver_errors():
             for pause in _pauses(queue, actor):
                 self.controls.replace_one({"_id": pause["_id"]}, pause, upsert=True)
 
     def resume(self, *, queue: str | None = None, actor: str | None = None) -> None:
-        """Undo `pause`. Raises ConnectionError."""
+        """Undo `pause`. Raises as it does."""
         with driver_errors():
             for pause in _pauses(queue, actor):
                 self.controls.delete_one({"_id": pause["_id"]})
@@ -285,7 +298,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             return Paused.of(self.controls.find({"kind": "pause"}))
 
     def flush(self, queue_name: str) -> None:
-        """Remove every message of a queue, whatever its state."""
+        """Remove every message of a queue, whatever its state. Raises QueueNotFound and ConnectionError."""
         queue = self._queue(queue_name)
         with driver_errors():
             queue.delete_many({})
@@ -293,7 +306,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def join(self, queue_name: str, *, interval: int = 50, timeout: int | None = None) -> None:
         """Wait until the queue has no live message, looking every `interval` milliseconds. Meant for tests.
 
-        Raises QueueJoinTimeout after `timeout` milliseconds.
+        Raises QueueJoinTimeout after `timeout` milliseconds, QueueNotFound and ConnectionError.
         """
         queue = self._queue(queue_name)
         deadline = time.monotonic() + timeout / 1000 if timeout is not None else None

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 PROMOTED_AT_ONCE = 256
 MOST_RIVALS = 8
+"""How many batches, at most, a claim may skip for the sake of others that claim at the same time."""
 FORGET_RIVALS = 0.1
+"""How likely a claim that lost nothing makes the guess at the number of rivals one lower."""
 
 
 class MongoConsumer(Consumer):

@@ -177,13 +177,15 @@ def current_delivery() -> Delivery | None:
 
 
 def set_current(delivery: Delivery | None) -> None:
+    """Note what the calling thread runs from now on."""
     _current.set(delivery)
 
 
 def complete_current() -> None:
-    """Finish the message being run, in the transaction around the caller; outside a worker there is nothing to finish.
+    """Finish the message being run, in the transaction around the caller or, without one, at once.
 
-    Raises LeaseLost, which rolls the transaction back: what this run did belongs to the newer delivery now.
+    Outside a worker there is nothing to finish. Raises LeaseLost, which rolls the transaction back: what this run did
+    belongs to the newer delivery now. Raises the driver's errors, which `run_in_transaction` knows what to do with.
     """
     delivery = current_delivery()
     if delivery:
@@ -193,8 +195,11 @@ def complete_current() -> None:
 def reschedule_current(*, delay_ms: float, options: dict[str, Any] | None = None) -> None:
     """Run the message again later, as no retry and at no attempt's cost; `options` are merged into the message's.
 
-    In the transaction around the caller if there is one, raising LeaseLost like `complete_current`. Otherwise by the
-    ack, which the worker repeats until the database takes it: so this works while the database is away.
+    It is ready after `delay_ms` milliseconds on the server's clock; with 0 at once, at the end of the line. In the
+    transaction around the caller if there is one, raising LeaseLost like `complete_current`. Otherwise by the ack,
+    which the worker repeats until the database takes it: so this works while the database is away.
+
+    Raises, with nothing changed, what `MongoBroker.enqueue` raises for options that it does not take.
     """
     delivery = current_delivery()
     if delivery:

@@ -198,6 +198,7 @@ def promoted(due: datetime) -> Document:
 
 
 def claimed(worker: str, token: UUID) -> Document:
+    """Leased to a worker, under a token that no other claim has."""
     return {"$set": {"state": State.CONSUMED, "lease": {"worker": worker, "token": token}}}
 
 
@@ -224,6 +225,7 @@ def rescheduled(body: Document, *, delay_ms: float | None) -> Outcome:
 
 
 def done(*, keep_ms: int) -> Pipeline:
+    """Finished, and removed by the server `keep_ms` milliseconds from now."""
     return [{"$set": {"state": State.DONE, "expire_at": after(keep_ms)}}, {"$unset": _OF_THE_LIVING}]
 
 

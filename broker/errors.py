@@ -33,11 +33,11 @@ class Unreadable(QueueError):
 
 
 class MessageTooLarge(QueueError):
-    """A message is larger than a document may be. Nothing was stored; send a reference to the data instead."""
+    """A message takes more than 15 MiB of JSON. Nothing was stored; send a reference to the data instead."""
 
 
 class InvalidUniqueKey(QueueError):
-    """A `unique_key` is no string, or an empty or very long one. Nothing was stored."""
+    """A `unique_key` is no string, or an empty one, or longer than 512 characters. Nothing was stored."""
 
 
 class Canceled(Interrupt):

@@ -98,6 +98,8 @@ def charged(max_crashes: int, dead_ttl_ms: int) -> list[Document]:
 
 
 class Guardian:
+    """Keeps one worker's lease by the orders that `leases` has sent, and rescues the messages of workers that died."""
+
     def __init__(self, orders: Document) -> None:
         self.worker_id: str = orders["worker_id"]
         self.parent_pid: int = orders["parent_pid"]
@@ -254,6 +256,7 @@ def is_suspended(pid: int) -> bool:
 
 
 def main(orders: bytes) -> None:
+    """Watch by these orders, which `leases` has pickled, until the worker is gone."""
     Guardian(pickle.loads(orders)).watch()  # noqa: S301 (from our own parent)
 
 

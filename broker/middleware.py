@@ -116,6 +116,7 @@ class UniqueKeys(Middleware):
 
     The key is a string, or a function of the actor's arguments that returns one or, for a message that need not be
     unique, None. While a message with the same key waits or runs in the same queue, sending another returns the first.
+    A function that raises is logged by Dramatiq as critical, and its message is sent without a key.
     A single message gets its key by `send_with_options(unique_key=...)`, with or without this middleware.
     """
 

@@ -42,6 +42,7 @@ class Outgoing:
 
     @property
     def document(self) -> Document:
+        """What is inserted where it was never stored, to be ready at once."""
         return documents.new(self.id, self.body, priority=self.priority)
 
     @property

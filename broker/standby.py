@@ -17,9 +17,11 @@ import sys
 from pathlib import Path
 
 STANDBY_S = 3.0
+"""How old a worker is when its guardian begins, unless it dies before."""
 
 
 def main() -> None:
+    """Take the orders, wait until they are to be followed, and become the guardian."""
     # The worker decides when it stops; a Ctrl-C or a stop of the whole group must not take its guardian first.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

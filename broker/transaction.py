@@ -68,6 +68,10 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
 
     An exception rolls everything back. A conflict with another writer surfaces as a PyMongoError labelled
     `TransientTransactionError`: a block cannot be run again from here, use `run_in_transaction` for that.
+
+    A commit whose answer is lost is asked for again, for up to RETRY_FOR_S seconds. One that fails after that, with the
+    label `UnknownTransactionCommitResult`, may have happened. Raises RuntimeError inside another transaction, and
+    OperationFailure at the first write where MongoDB runs without a replica set.
     """
     if _current.get() is not None:
         raise RuntimeError("A transaction is open already; MongoDB has no nested ones.")
@@ -95,7 +99,8 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
 def run_in_transaction(client: MongoClient[Any], work: Callable[[ClientSession], T]) -> T:
     """Run `work` in a transaction, again from its start whenever another writer got in between.
 
-    `work` must do nothing that a rollback does not undo. Raises the last error after RETRY_FOR_S seconds.
+    `work` must do nothing that a rollback does not undo. Conflicts are met by another run for RETRY_FOR_S seconds, and
+    raised after that; any other error is raised at once, as by `transaction`.
     """
     give_up_at = time.monotonic() + RETRY_FOR_S
     wait_s = 0.002
