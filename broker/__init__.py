@@ -16,8 +16,8 @@ from broker.errors import Canceled, InvalidUniqueKey, LeaseLost, MessageTooLarge
 from broker.limits import MongoRateLimiterBackend
 from broker.lookout import Paused
 from broker.middleware import Cancellation, CurrentTransaction, UniqueKeys
-from broker.results import MongoResultBackend
-from broker.schedules import Schedule, Schedules, list_schedules
+from broker.results import MongoResultBackend, ResultTooLarge
+from broker.schedules import Schedule, Schedules, ScheduleState, list_schedules
 from broker.stats import QueueStats, age_of_oldest_ready_s, has_busy_worker, queue_stats
 from broker.transaction import current_session, run_in_transaction, transaction
 
@@ -35,8 +35,10 @@ __all__ = [
     "MongoResultBackend",
     "Paused",
     "QueueStats",
+    "ResultTooLarge",
     "Retried",
     "Schedule",
+    "ScheduleState",
     "Schedules",
     "State",
     "UniqueKeys",

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -49,7 +50,14 @@ HOUR_MS = 3_600_000
 ASK_AGAIN_S = 0.5
 _COLLECTION_NAME = re.compile(r"[^$\0]{1,200}")
 
-_batch: ContextVar[list[Outgoing] | None] = ContextVar("batch", default=None)
+
+@dataclass
+class _Batch:
+    session: ClientSession | None
+    items: list[Outgoing] = field(default_factory=list)
+
+
+_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
 
 
 class MongoBroker(MongoDBBroker):  # type: ignore[misc]
@@ -98,6 +106,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self.completed = documents.done(keep_ms=done_ttl_ms)
         self.max_crashes = max_crashes
         self.suspect: Delivery | None = None
+        self._isolating = Lock()
         self.stopping = Event()
         self.worker: Worker | None = None
         self.worker_threads = 1
@@ -241,14 +250,14 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if _batch.get() is not None:
             yield
             return
-        batch: list[Outgoing] = []
+        batch = _Batch(current_session())
         token = _batch.set(batch)
         try:
             yield
         finally:
             _batch.reset(token)
         by_queue = defaultdict(list)
-        for item in batch:
+        for item in batch.items:
             by_queue[item.message.queue_name].append(item)
         for queue_name, items in by_queue.items():
             self._store(queue_name, partial(_store_many, items))
@@ -334,6 +343,14 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """Whether the next crash makes a message a dead letter. It then runs alone, so that nobody dies with it."""
         return int(document.get("crashes", 0)) >= max(1, self.max_crashes - 1)
 
+    def isolate(self, delivery: Delivery) -> bool:
+        """Let a suspect have this process to itself; False when another one has it already."""
+        with self._isolating:
+            if self.is_isolating:
+                return False
+            self.suspect = delivery
+            return True
+
     @property
     def is_isolating(self) -> bool:
         """Whether this process holds a suspect, and so claims nothing else."""
@@ -390,8 +407,9 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def _send(self, item: Outgoing) -> Message[Any]:
         queue_name = item.message.queue_name
         batch = _batch.get()
-        if batch is not None and item.unique_key is None:
-            batch.append(item)
+        # What belongs to a transaction that began inside the batch has to be stored before that commits.
+        if batch and batch.session is current_session() and item.unique_key is None:
+            batch.items.append(item)
             return item.message
         return self._store(queue_name, partial(_store_one, item), is_delayed=item.delay_ms > 0) or item.message
 
@@ -403,8 +421,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if current_session():
             # No index is made here: a collection that changes after a transaction has begun cannot be written to in
             # it. Workers make them.
-            with driver_errors():
-                written = write(queue, current_session())
+            # Its errors stay the driver's: `run_in_transaction` repeats what met another writer.
+            written = write(queue, current_session())
             on_commit(lambda: self.lookout.ring(queue_name, is_delayed=True))
             return written
         if running and running.is_over:

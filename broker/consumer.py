@@ -216,8 +216,9 @@ class MongoConsumer(Consumer):
                 return None
             order = next(self.broker.claim_order)
             delivery = Delivery(self.broker, self.queue_name, document, claim=claim, order=order)
-            if self.broker.is_suspect(document):
-                self.broker.suspect = delivery
+            if self.broker.is_suspect(document) and not self.broker.isolate(delivery):
+                self.queue.update_one(mine, documents.given_back())
+                return None
             return delivery
         except Unreadable as error:
             self.logger.warning("A message of queue %r becomes a dead letter: %s.", self.queue_name, error)

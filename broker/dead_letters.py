@@ -46,7 +46,14 @@ _ERROR_TYPE = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]*\.)*[A-Z][A-Za-z0-9_]*(?=:|$
 # In a traceback the type follows the line of code. What it says may go on for lines, and look like another type.
 _ERROR_TYPE_IN_TRACEBACK = re.compile(rf"^ .*\n({_ERROR_TYPE.pattern})", re.MULTILINE)
 # Reasons that no exception gave. They are the broker's own words, so they tell nothing of the message.
-_OWN_WORDS = ("its worker died each time it ran", "rejected by middleware", "its repeat cannot be stored", "unreadable")
+_OWN_WORDS = (
+    "its worker died each time it ran",
+    "no actor has its name here",
+    "rejected by middleware",
+    "its repeat cannot be stored",
+    "what follows from it cannot be stored",
+    "unreadable",
+)
 
 
 @dataclass(frozen=True, slots=True)

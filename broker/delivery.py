@@ -153,15 +153,17 @@ class Delivery(MessageProxy):
             self.settle(outcome)
 
     def _rejected(self) -> documents.Outcome:
-        error = self._exception
-        # A canceled or skipped message failed without an exception; its traceback would be that of the worker.
-        where = "".join(traceback.format_exception(error, limit=-30)) if error else None
-        reason = traceback.format_exception_only(error)[-1].strip().rsplit("\n", 1)[-1] if error else None
+        error, keep_ms = self._exception, self.broker.dead_ttl_ms
+        if error is None and self.actor_name not in self.broker.actors:
+            return documents.rejected("no actor has its name here", keep_ms=keep_ms, attempts=self._attempts - 1)
+        if error is None:
+            return documents.rejected("rejected by middleware", keep_ms=keep_ms, attempts=self._attempts)
+        words = str(error).partition("\n")[0]
         return documents.rejected(
-            reason or "rejected by middleware",
-            keep_ms=self.broker.dead_ttl_ms,
+            f"{type(error).__name__}: {words}" if words else type(error).__name__,
+            keep_ms=keep_ms,
             attempts=self._attempts,
-            traceback=where,
+            traceback="".join(traceback.format_exception(error, limit=-30)),
         )
 
     def _mark_settled(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dramatiq.errors import BrokerError, ConnectionClosed
-from dramatiq.middleware import Interrupt
+from dramatiq.middleware import Interrupt, MiddlewareError
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -36,7 +36,7 @@ class MessageTooLarge(QueueError):
     """A message takes more than 15 MiB of JSON. Nothing was stored; send a reference to the data instead."""
 
 
-class InvalidUniqueKey(QueueError):
+class InvalidUniqueKey(QueueError, MiddlewareError):
     """A `unique_key` is no string, or an empty one, or longer than 512 characters. Nothing was stored."""
 
 

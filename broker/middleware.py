@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from dramatiq.middleware.threading import raise_thread_exception
 from pymongo.client_session import ClientSession
 
 from broker.delivery import Delivery, set_current
-from broker.errors import Canceled
+from broker.errors import Canceled, InvalidUniqueKey
 from broker.transaction import abandon_current, current_session, session_noted
 
 if TYPE_CHECKING:
@@ -127,13 +128,22 @@ class UniqueKeys(Middleware):
     def before_declare_actor(self, broker: MongoBroker, actor: Actor[Any, Any]) -> None:
         key = actor.options.get("unique_key")
         if key is not None and not isinstance(key, str) and not callable(key):
-            raise TypeError(f"unique_key of actor {actor.actor_name!r} must be a string or a function that returns one")
+            raise InvalidUniqueKey(
+                f"unique_key of actor {actor.actor_name!r} must be a string or a function that returns one"
+            )
 
     def before_enqueue(self, broker: MongoBroker, message: Message[Any], delay: int | None) -> None:
         actor = broker.actors.get(message.actor_name)
         key = actor.options.get("unique_key") if actor else None
         if key is not None and "unique_key" not in message.options:
-            message.options["unique_key"] = key(*message.args, **message.kwargs) if callable(key) else key
+            message.options["unique_key"] = _made_by(key, message) if callable(key) else key
+
+
+def _made_by(function: Callable[..., Any], message: Message[Any]) -> Any:
+    try:
+        return function(*message.args, **message.kwargs)
+    except Exception as error:
+        raise InvalidUniqueKey(f"unique_key of actor {message.actor_name!r} failed: {type(error).__name__}") from error
 
 
 class Cancellation(Middleware):

@@ -132,8 +132,10 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
         # After its ack or nack no delivery is current: the error of a dead letter is written at once, when it is one.
         if delivery and delivery.never_ran:
             return
-        # A transaction belongs to one client; results that have another are stored before the ack.
-        if delivery and delivery.is_over and delivery.broker.database.client is self.database.client:
+        # A transaction belongs to one client; results that have another are stored before the ack. So are those of a
+        # group's members: they are counted before their acks, and its callback may ask for all results.
+        joins = delivery and delivery.is_over and delivery.broker.database.client is self.database.client
+        if delivery and joins and "group_completion_uuid" not in delivery.options:
             # Not in the ack's transaction, which could not use the collection then; the next result brings it too.
             with suppress(BrokerConnectionError):
                 self._ensure_index()

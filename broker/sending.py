@@ -99,17 +99,14 @@ def store(queue: Collection[Any], item: Outgoing, session: ClientSession | None 
 
 
 def store_many(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession | None = None) -> None:
-    """Store messages in few commands; each of them as `store` would."""
-    single = [item for item in items if item.unique_key is not None]
+    """Store messages without unique keys in few commands; each of them as `store` would."""
     known = _known(queue, items, session) if session else set()
-    again = [item for item in items if item.unique_key is None and item.id in known]
-    new = [item for item in items if item.unique_key is None and item.id not in known]
+    again = [item for item in items if item.id in known]
+    new = [item for item in items if item.id not in known]
     for first in range(0, len(new), AT_ONCE):
         again += _insert_many(queue, new[first : first + AT_ONCE], session)
     for item in again:
         queue.update_one(item.of_finished, item.revival, session=session)
-    for item in single:
-        store(queue, item, session)
 
 
 def _insert_many(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession | None) -> list[Outgoing]:
