@@ -58,11 +58,11 @@ def test_coroutine_knows_its_message(broker: Broker, finish: Finish, runs: list[
 def test_coroutine_may_raise_a_timeout_error(broker: Broker, recorder: Recorder, finish: Finish) -> None:
     broker.emit_after("process_boot")
 
-    @actor(max_retries=1, time_limit=2_000)
+    @actor(max_retries=0, time_limit=500)
     async def late() -> None:
         raise TimeoutError
 
     sent = late.send()
     finish()
-    assert [type(call.kwargs["exception"]) for call in recorder.of("after_process_message")] == 2 * [TimeoutError]
+    assert [type(call.kwargs["exception"]) for call in recorder.of("after_process_message")] == [TimeoutError]
     assert dead(broker) == {sent.message_id}
