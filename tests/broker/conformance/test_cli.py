@@ -166,7 +166,6 @@ def _send_another(broker: MongoBroker) -> bool:
 def test_watched_file_that_changes_reloads_the_command(
     broker: MongoBroker, run: Run, runs: Runs, tmp_path: Path
 ) -> None:
-    pytest.importorskip("watchdog_gevent", reason="--watch needs dramatiq[watch]")
     folder = tmp_path / "watched"
     folder.mkdir()
     module = folder / "watched_errands.py"

@@ -107,6 +107,8 @@ def test_coroutine_over_its_time_is_cancelled(broker: Broker, finish: Finish, ru
     assert dead(broker) == {sent.message_id}
 
 
+# The stub forgets what its worker has read and not begun.
+@only_mongo
 def test_actor_is_notified_of_the_shutdown_and_repeated_by_the_next_worker(
     broker: Broker, start: Start, runs: list[Any]
 ) -> None:
