@@ -341,7 +341,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
 
     def is_suspect(self, document: documents.Document) -> bool:
         """Whether the next crash makes a message a dead letter. It then runs alone, so that nobody dies with it."""
-        return int(document.get("crashes", 0)) >= max(1, self.max_crashes - 1)
+        return documents.crashes_of(document) >= max(1, self.max_crashes - 1)
 
     def isolate(self, delivery: Delivery) -> bool:
         """Let a suspect have this process to itself; False when another one has it already."""

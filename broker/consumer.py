@@ -12,7 +12,7 @@ from queue import PriorityQueue
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from bson import MaxKey
+from bson import MaxKey, Timestamp
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 from dramatiq.logging import get_logger
@@ -148,7 +148,8 @@ class MongoConsumer(Consumer):
             return False
         claim, ids = Claim(uuid4(), clock_s()), [document["_id"] for document in found]
         # One that was run and repeated since it was read has a newer place in line, and another content.
-        newest = max((document["seq"] for document in found if "seq" in document), default=MaxKey())
+        places = [seq for document in found if isinstance(seq := document.get("seq"), Timestamp)]
+        newest = max(places, default=MaxKey())
         unchanged = {"_id": {"$in": ids}, "state": State.QUEUED, "seq": {"$not": {"$gt": newest}}}
         claimed = self.queue.update_many(unchanged, documents.claimed(self.broker.lease.worker_id, claim.token))
         self._note_rivals(lost=len(found) - claimed.matched_count, of=len(found))
@@ -227,7 +228,7 @@ class MongoConsumer(Consumer):
 
     def _promote_due(self) -> None:
         """Make due messages ready. The first delayed one tells the server's time and when to look again."""
-        head = self.queue.find_one({"state": State.DELAYED}, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)])
+        head = self.queue.find_one(documents.IS_DELAYED, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)])
         if head and head["due"] <= head["now"]:
             due = self.queue.find({"state": State.DELAYED, "due": {"$lte": head["now"]}}, {"due": 1}).sort("due", 1)
             # `due` is asked for once more because it may have run and been delayed again since.

@@ -54,7 +54,7 @@ class Delivery(MessageProxy):
         self.broker = broker
         self.token = claim.token
         self.claimed_at = claim.at
-        self.crashes: int = document.get("crashes", 0)
+        self.crashes = documents.crashes_of(document)
         self.is_canceled: bool = document.get("canceled", False)
         self.order = order
         self.is_over = False

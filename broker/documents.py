@@ -74,6 +74,9 @@ SERVER_TIMESTAMP = Timestamp(0, 0)
 # The same for an update.
 _SERVER_TIMESTAMP_NOW = {"seq": {"$type": "timestamp"}}
 
+IS_DELAYED: Document = {"state": State.DELAYED, "due": {"$type": "date"}}
+"""Finds what waits for its time. What somebody wrote there by hand that is no time waits for ever, and stops nobody."""
+
 IN_LINE = [("priority", ASCENDING), ("seq", ASCENDING)]
 """The order in which ready messages go."""
 
@@ -133,6 +136,12 @@ def body_of(message: Message[Any]) -> Document:
     except (BSONError, OverflowError, ValueError):
         is_bson = False
     return {"msg": msg} if is_bson else {"msg": {**msg, "args": [], "kwargs": {}, "options": {}}, "encoded": encoded}
+
+
+def crashes_of(document: Document) -> int:
+    """How many worker processes died while running it; 0 where older documents do not say."""
+    crashes = document.get("crashes")
+    return crashes if isinstance(crashes, int) else 0
 
 
 def epoch_s(moment: datetime) -> float:

@@ -198,7 +198,7 @@ class Lookout:
             {"$project": {**told, "kind": "ready"}},
         ]
         yield [
-            {"$match": {"state": State.DELAYED}},
+            {"$match": documents.IS_DELAYED},
             {"$sort": {"due": 1}},
             {"$limit": 1},
             {"$project": {**told, "kind": "delayed", "wait_ms": {"$subtract": ["$due", "$$NOW"]}}},

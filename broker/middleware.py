@@ -18,6 +18,7 @@ from pymongo.client_session import ClientSession
 
 from broker.delivery import Delivery, set_current
 from broker.errors import Canceled, InvalidUniqueKey
+from broker.event_loop import cure_event_loop
 from broker.transaction import abandon_current, current_session, session_noted
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class DeliveryLifecycle(Middleware):
         broker.worker_threads = worker.worker_threads
 
     def after_worker_boot(self, broker: MongoBroker, worker: Worker) -> None:
+        cure_event_loop()
         # An idle thread notices the end of its worker only when its wait for work times out, by default in a second.
         for thread in worker.workers:
             thread.timeout = min(thread.timeout, STOP_WITHIN_S)
