@@ -73,12 +73,13 @@ class Acks:
         for delivery in deliveries:
             by_queue[delivery.queue_name].append(delivery)
         for queue_name, batch in by_queue.items():
-            self._complete(queue_name, batch)
-            for delivery in batch:
-                delivery.settled = True
-            self._broker.shelves[queue_name].let_go(*batch)
+            if self._complete(queue_name, batch):
+                for delivery in batch:
+                    delivery.settled = True
+                self._broker.shelves[queue_name].let_go(*batch)
 
-    def _complete(self, queue_name: str, batch: list[Delivery]) -> None:
+    def _complete(self, queue_name: str, batch: list[Delivery]) -> bool:
+        """Write these, however often it takes; False when they were given up."""
         queue = self._broker.acks[queue_name]
         updates = [
             UpdateMany({"_id": {"$in": ids}, "lease.token": token}, self._broker.completed)
@@ -97,7 +98,8 @@ class Acks:
                 # A first try whose answer was lost may have completed them.
                 if is_first_try and matched < len(batch):
                     self.logger.warning("%d messages had lost their lease when they ended.", len(batch) - matched)
-                return
+                return True
+        return False
 
 
 def _by_token(batch: Iterable[Delivery]) -> Iterable[tuple[UUID, list[UUID]]]:

@@ -36,6 +36,7 @@ from broker.consumer import MongoConsumer
 from broker.delivery import Delivery, current_delivery
 from broker.documents import State
 from broker.errors import driver_errors
+from broker.isolation import Isolation
 from broker.leases import Lease
 from broker.lookout import Lookout, Paused
 from broker.middleware import Cancellation, DeliveryLifecycle
@@ -104,9 +105,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self.prefetch_per_thread = prefetch_per_thread
         self.done_ttl_ms = done_ttl_ms
         self.completed = documents.done(keep_ms=done_ttl_ms)
-        self.max_crashes = max_crashes
-        self.suspect: Delivery | None = None
-        self._isolating = Lock()
+        self.isolation = Isolation(self, max_crashes=max_crashes)
         self.stopping = Event()
         self.worker: Worker | None = None
         self.worker_threads = 1
@@ -260,7 +259,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         for item in batch.items:
             by_queue[item.message.queue_name].append(item)
         for queue_name, items in by_queue.items():
-            self._store(queue_name, partial(_store_many, items))
+            self._store(queue_name, partial(store_many, items))
 
     @property
     def collection_prefix(self) -> str:
@@ -339,32 +338,6 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             self.lease.cover(self.queues[queue_name].name)
         self.lookout.start()
 
-    def is_suspect(self, document: documents.Document) -> bool:
-        """Whether the next crash makes a message a dead letter. It then runs alone, so that nobody dies with it."""
-        return documents.crashes_of(document) >= max(1, self.max_crashes - 1)
-
-    def isolate(self, delivery: Delivery) -> bool:
-        """Let a suspect have this process to itself; False when another one has it already."""
-        with self._isolating:
-            if self.is_isolating:
-                return False
-            self.suspect = delivery
-            return True
-
-    @property
-    def is_isolating(self) -> bool:
-        """Whether this process holds a suspect, and so claims nothing else."""
-        return self.suspect is not None and not self.suspect.has_run
-
-    def may_start(self, delivery: Delivery) -> bool:
-        """False for a suspect while anything else that this process holds has not run."""
-        return delivery is not self.suspect or sum(shelf.to_run for shelf in self.shelves.values()) == 1
-
-    def ring_for_suspect(self) -> None:
-        """Something has run: the suspect may be alone now."""
-        if self.suspect and self.is_isolating:
-            self.lookout.ring(self.suspect.queue_name)
-
     def is_paused(self, message: Message[Any] | Delivery) -> bool:
         """Whether the last look found the message's queue or actor paused."""
         paused = self.lookout.paused
@@ -411,7 +384,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if batch and batch.session is current_session() and item.unique_key is None:
             batch.items.append(item)
             return item.message
-        return self._store(queue_name, partial(_store_one, item), is_delayed=item.delay_ms > 0) or item.message
+        return self._store(queue_name, partial(store, item), is_delayed=item.delay_ms > 0) or item.message
 
     def _store(
         self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T], *, is_delayed: bool = True
@@ -466,14 +439,6 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             take_over(self.queues[queue_name], self)
             self.queues[queue_name].create_indexes(documents.INDEXES)
             self._indexed.add(queue_name)
-
-
-def _store_one(item: Outgoing, queue: Collection[Any], session: ClientSession | None) -> Message[Any]:
-    return store(queue, item, session)
-
-
-def _store_many(items: list[Outgoing], queue: Collection[Any], session: ClientSession | None) -> None:
-    store_many(queue, items, session)
 
 
 def _pauses(queue: str | None, actor: str | None) -> Iterator[dict[str, str]]:

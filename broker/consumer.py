@@ -58,7 +58,7 @@ class MongoConsumer(Consumer):
             self._is_open = True
         deadline = time.monotonic() + self.timeout_s
         while not self.broker.stopping.is_set():
-            if self._shelf.claimed and self.broker.may_start(self._shelf.claimed[0]):
+            if self._shelf.claimed and self.broker.isolation.lets_start(self._shelf.claimed[0]):
                 return self._shelf.claimed.popleft()
             self.broker.lease.keep()
             with driver_errors():
@@ -67,7 +67,7 @@ class MongoConsumer(Consumer):
             if self.queue_name in self.broker.lookout.paused.queues:
                 self._give_back_claimed()
                 self.bell.silence()
-            elif not self.broker.is_isolating and self.bell.is_ringing():
+            elif not self.broker.isolation.is_on() and self.bell.is_ringing():
                 is_found = self._claim_what_there_is(deadline)
             if is_found and self._shelf.claimed:
                 continue
@@ -93,7 +93,7 @@ class MongoConsumer(Consumer):
         else:
             with self._settling(message):
                 message.finish()
-        self.broker.ring_for_suspect()
+        self.broker.isolation.note_end()
 
     def nack(self, message: MessageProxy) -> None:
         """Make the message a dead letter. Raises ConnectionError."""
@@ -102,7 +102,7 @@ class MongoConsumer(Consumer):
         else:
             with self._settling(message):
                 message.fail_for_good()
-        self.broker.ring_for_suspect()
+        self.broker.isolation.note_end()
 
     def requeue(self, messages: Iterable[Delivery]) -> None:
         """Give messages back untouched, uncharged and at their old place in line. Raises ConnectionError."""
@@ -178,7 +178,7 @@ class MongoConsumer(Consumer):
         ready = [
             (actor.priority, delivery)
             for delivery in claimed
-            if (actor := self.broker.actors.get(delivery.actor_name)) and delivery is not self.broker.suspect
+            if (actor := self.broker.actors.get(delivery.actor_name)) and not self.broker.isolation.is_for(delivery)
         ]
         known = {delivery.order for _, delivery in ready}
         self._shelf.claimed.extend(delivery for delivery in claimed if delivery.order not in known)
@@ -204,7 +204,7 @@ class MongoConsumer(Consumer):
 
     def _together(self, found: list[Document]) -> list[Document]:
         """The first of these that may be in one process at once."""
-        return list(takewhile(lambda document: not self.broker.is_suspect(document), found)) or found[:1]
+        return list(takewhile(lambda document: not self.broker.isolation.concerns(document), found)) or found[:1]
 
     def _read(self, document: Document, claim: Claim) -> Delivery | None:
         mine = {"_id": document["_id"], "lease.token": claim.token}
@@ -217,7 +217,7 @@ class MongoConsumer(Consumer):
                 return None
             order = next(self.broker.claim_order)
             delivery = Delivery(self.broker, self.queue_name, document, claim=claim, order=order)
-            if self.broker.is_suspect(document) and not self.broker.isolate(delivery):
+            if self.broker.isolation.concerns(document) and not self.broker.isolation.begin(delivery):
                 self.queue.update_one(mine, documents.given_back())
                 return None
             return delivery

@@ -90,7 +90,7 @@ INDEXES = [
     IndexModel(
         # The actor is there for the sake of paused ones: their messages are passed over without being read.
         [("priority", ASCENDING), ("seq", ASCENDING), ("msg.actor_name", ASCENDING)],
-        name="ready",
+        name="in_line",
         partialFilterExpression={"state": State.QUEUED},
     ),
     IndexModel([("due", ASCENDING)], name="delayed", partialFilterExpression={"state": State.DELAYED}),

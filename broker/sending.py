@@ -66,7 +66,7 @@ def outgoing(message: Message[Any], *, priority: int, delay_ms: float | None) ->
     return Outgoing(UUID(message.message_id), message, body, priority, delay_ms or 0, key)
 
 
-def store(queue: Collection[Any], item: Outgoing, session: ClientSession | None = None) -> Message[Any]:
+def store(item: Outgoing, queue: Collection[Any], session: ClientSession | None = None) -> Message[Any]:
     """Store a message. One that is stored and not finished is left as it is; a finished one runs again.
 
     Returns the message, or the living one that has its unique key.
@@ -98,7 +98,7 @@ def store(queue: Collection[Any], item: Outgoing, session: ClientSession | None 
             continue
 
 
-def store_many(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession | None = None) -> None:
+def store_many(items: Sequence[Outgoing], queue: Collection[Any], session: ClientSession | None = None) -> None:
     """Store messages without unique keys in few commands; each of them as `store` would."""
     known = _known(queue, items, session) if session else set()
     again = [item for item in items if item.id in known]

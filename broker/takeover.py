@@ -6,6 +6,7 @@ It knows QUEUED, CONSUMED, DONE and REJECTED, has no lease, no place in line and
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from bson import Timestamp
 from dramatiq.logging import get_logger
 from pymongo import UpdateOne
 from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
 
 from broker import documents
 from broker.documents import Document, State
@@ -21,13 +23,20 @@ if TYPE_CHECKING:
     from broker.broker import MongoBroker
 
 AT_ONCE = 1000
+EARLIER_INDEX = "ready"
+"""What "in_line" was called, with fewer keys, in the first version of this package."""
 _UNTOUCHED = {"seq": {"$exists": False}, "due": {"$exists": False}}
 
 
 def take_over(queue: Collection[Any], broker: MongoBroker) -> None:
     """Give an older queue's documents their fields, once: a queue that has our indexes was taken over before."""
-    if "ready" in queue.index_information():
+    indexes = queue.index_information()
+    if "in_line" in indexes:
         return
+    if EARLIER_INDEX in indexes:
+        # Another process may be doing the same.
+        with suppress(OperationFailure):
+            queue.drop_index(EARLIER_INDEX)
     old = {**_UNTOUCHED, "state": {"$in": [State.QUEUED, State.CONSUMED]}}
     updates = [UpdateOne({**old, "_id": found["_id"]}, _lined_up(found, broker)) for found in queue.find(old)]
     for first in range(0, len(updates), AT_ONCE):
