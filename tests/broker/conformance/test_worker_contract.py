@@ -30,8 +30,9 @@ def test_hooks_around_a_message_that_works(broker: Broker, recorder: Recorder, s
     dramatiq.actor(lambda *_: None, actor_name="take", queue_name="elsewhere")
     recorder.calls.clear()
     sent = give.send()
-    start(queues={"default"})
+    worker = start(queues={"default"})
     broker.join("default", timeout=LIMIT_MS)
+    worker.join()
     own = [call for call in recorder.calls if getattr(call.args[0], "message_id", None) == sent.message_id]
     assert [call.hook for call in own] == [
         "before_enqueue",
