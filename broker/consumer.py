@@ -67,7 +67,7 @@ class MongoConsumer(Consumer):
             if self.queue_name in self.broker.lookout.paused.queues:
                 self._give_back_claimed()
                 self.bell.silence()
-            elif not self.broker.isolation.is_on() and self.bell.is_ringing():
+            elif not self._must_wait() and self.bell.is_ringing():
                 is_found = self._claim_what_there_is(deadline)
             if is_found and self._shelf.claimed:
                 continue
@@ -111,6 +111,13 @@ class MongoConsumer(Consumer):
     def close(self) -> None:
         """Give back what was claimed and not handed out."""
         self._give_back_claimed()
+
+    def _must_wait(self) -> bool:
+        """Whether nothing may be claimed just now, whatever there is."""
+        worker = self.broker.worker
+        # Its consumers are paused with a worker's threads, but not those of queues that are declared meanwhile.
+        is_paused = worker is not None and all(thread.paused for thread in worker.workers)
+        return is_paused or self.broker.isolation.is_on()
 
     def _claim_what_there_is(self, deadline: float) -> bool:
         """False when nothing was there to claim, or no room to hold it."""

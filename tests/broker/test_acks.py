@@ -26,9 +26,12 @@ def take(broker: MongoBroker, count: int) -> list[Any]:
 def test_acks_are_written_together(broker: MongoBroker, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
     complete = Acks._complete
-    monkeypatch.setattr(
-        Acks, "_complete", lambda acks, name, batch: (batches.append(len(batch)), complete(acks, name, batch))
-    )
+
+    def counted(acks: Acks, queue_name: str, batch: list[Any]) -> bool:
+        batches.append(len(batch))
+        return complete(acks, queue_name, batch)
+
+    monkeypatch.setattr(Acks, "_complete", counted)
     monkeypatch.setattr("broker.acks.COMPANY_S", 0.2)
     for delivery in take(broker, 50):
         broker.completions.add(delivery)
