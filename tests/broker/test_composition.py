@@ -28,7 +28,7 @@ def test_members_that_are_complete_are_counted_in_whatever_order(
     broker: MongoBroker, backend: MongoResultBackend
 ) -> None:
     members = [message(), message(), message()]
-    whole = group(members, broker=broker)
+    whole = group(members, broker=broker)  # type: ignore[no-untyped-call]
     assert whole.completed_count == 0
     backend.store_result(members[1], "second", AN_HOUR_MS)
     assert whole.completed_count == 1
