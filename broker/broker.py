@@ -198,8 +198,9 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         is stored already is left as it is, and one that has finished runs again. Returns the message or, if its
         `unique_key` belongs to a living message, that one.
 
-        Raises ConnectionError, QueueNotFound, MessageTooLarge, InvalidUniqueKey, and the encoder's error for arguments
-        that it does not take: with the default encoder a TypeError for what is not JSON.
+        Raises ConnectionError (in a transaction the driver's own errors, for `run_in_transaction` to tell apart),
+        QueueNotFound, MessageTooLarge, InvalidUniqueKey, ValueError for a delay beyond a century, and the encoder's
+        error for arguments that it does not take: with the default encoder a TypeError for what is not JSON.
         """
         self._queue(message.queue_name)
         delay = _delay_of(message) if delay is None else delay
@@ -387,15 +388,19 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     ) -> T | None:
         """Write to a queue now, with the transaction around the caller, or with the ack of the message that is over."""
         queue, running = self.queues[queue_name], current_delivery()
-        if current_session():
+
+        def join(session: ClientSession | None) -> T:
             # No index is made here: a collection that changes after a transaction has begun cannot be written to in
             # it. Workers make them.
-            with driver_errors():
-                written = write(queue, current_session())
+            written = write(queue, session)
             on_commit(lambda: self.lookout.ring(queue_name, is_delayed=True))
             return written
+
+        if session := current_session():
+            # With the driver's own errors, which say whether the transaction is worth another try.
+            return join(session)
         if running and running.is_over:
-            running.join_ack(partial(write, queue))
+            running.join_ack(join)
             return None
         with driver_errors():
             self._ensure_indexes(queue_name)
