@@ -41,7 +41,7 @@ from broker.middleware import Cancellation, DeliveryLifecycle
 from broker.sending import Outgoing, outgoing, store, store_many
 from broker.shelf import Shelf
 from broker.takeover import take_over
-from broker.transaction import DURABLE, current_session, on_commit
+from broker.transaction import DURABLE, abandon_current, current_session, on_commit
 
 T = TypeVar("T")
 
@@ -187,6 +187,9 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         From the end of an actor on, what middleware sends and stores joins its message's ack.
         """
         if signal in ("process_message", "skip_message") and isinstance(args[0], Delivery):
+            # Left open, it would swallow what middleware sends now, and what the thread's next message does.
+            if abandon_current():
+                self.logger.error("An actor left its transaction open; it was rolled back.")
             args[0].is_over = True
         super().emit_after(signal, *args, **kwargs)
         getattr(self._lifecycle, f"after_{signal}")(self, *args, **kwargs)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dramatiq.errors import BrokerError, ConnectionClosed
-from dramatiq.middleware import Interrupt
+from dramatiq.middleware import Interrupt, MiddlewareError
 from pymongo.errors import (
     BulkWriteError,
     ConnectionFailure,
@@ -36,8 +36,14 @@ class MessageTooLarge(QueueError):
     """A message is larger than a document may be. Nothing was stored; send a reference to the data instead."""
 
 
-class InvalidUniqueKey(QueueError):
-    """A `unique_key` is no string, or an empty or very long one. Nothing was stored."""
+class InvalidUniqueKey(QueueError, MiddlewareError):
+    """A `unique_key` is no string, an empty or very long one, or cannot be made. Nothing was stored."""
+
+    # A middleware error because Dramatiq lets no other one out of a hook.
+
+
+class NoTransactions(QueueError):
+    """MongoDB runs without a replica set, and has no transactions then. Nothing was stored."""
 
 
 class Canceled(Interrupt):

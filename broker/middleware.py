@@ -16,8 +16,8 @@ from dramatiq.middleware.threading import raise_thread_exception
 from pymongo.client_session import ClientSession
 
 from broker.delivery import Delivery, set_current
-from broker.errors import Canceled
-from broker.transaction import abandon_current, current_session, session_noted
+from broker.errors import Canceled, InvalidUniqueKey
+from broker.transaction import current_session, session_noted
 
 if TYPE_CHECKING:
     from dramatiq import Worker
@@ -68,9 +68,6 @@ class DeliveryLifecycle(Middleware):
         broker.lease.mark_idle()
         session_noted.set(None)
         set_current(None)
-        # Left open, it would swallow what the thread's next message sends.
-        if abandon_current():
-            broker.logger.error("An actor left its transaction open; it was rolled back.")
 
     after_skip_message = after_process_message
 
