@@ -114,6 +114,9 @@ class UniqueKeys(Middleware):
     The key is a string, or a function of the actor's arguments that returns one or, for a message that need not be
     unique, None. While a message with the same key waits or runs in the same queue, sending another returns the first.
     A single message gets its key by `send_with_options(unique_key=...)`, with or without this middleware.
+
+    Raises InvalidUniqueKey where an actor is declared with something else, or a message sent for whose arguments the
+    function fails.
     """
 
     @property
@@ -123,13 +126,20 @@ class UniqueKeys(Middleware):
     def before_declare_actor(self, broker: MongoBroker, actor: Actor[Any, Any]) -> None:
         key = actor.options.get("unique_key")
         if key is not None and not isinstance(key, str) and not callable(key):
-            raise TypeError(f"unique_key of actor {actor.actor_name!r} must be a string or a function that returns one")
+            raise InvalidUniqueKey(
+                f"unique_key of actor {actor.actor_name!r} must be a string or a function that returns one"
+            )
 
     def before_enqueue(self, broker: MongoBroker, message: Message[Any], delay: int | None) -> None:
         actor = broker.actors.get(message.actor_name)
         key = actor.options.get("unique_key") if actor else None
-        if key is not None and "unique_key" not in message.options:
+        if key is None or "unique_key" in message.options:
+            return
+        try:
             message.options["unique_key"] = key(*message.args, **message.kwargs) if callable(key) else key
+        except Exception as error:
+            # Any other error Dramatiq would write down and go on without the key.
+            raise InvalidUniqueKey(f"unique_key of actor {message.actor_name!r}: {error!r}") from error
 
 
 class Cancellation(Middleware):

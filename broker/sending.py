@@ -53,15 +53,20 @@ class Outgoing:
 
 
 def outgoing(message: Message[Any], *, priority: int, delay_ms: float | None) -> Outgoing:
-    """Check a message. Raises InvalidUniqueKey, MessageTooLarge, and the encoder's error for what it cannot encode."""
+    """Check a message, before anything is stored.
+
+    Raises InvalidUniqueKey, MessageTooLarge, ValueError for a delay beyond a century, and the encoder's error for what
+    it cannot encode.
+    """
     key = message.options.get("unique_key")
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= LONGEST_UNIQUE_KEY):
+        raise InvalidUniqueKey(
+            f"unique_key must be a string of 1 to {LONGEST_UNIQUE_KEY} characters, not {type(key).__name__}"
+        )
     body = documents.body_of(message)
     if key is not None:
-        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_UNIQUE_KEY:
-            raise InvalidUniqueKey(
-                f"unique_key must be a string of 1 to {LONGEST_UNIQUE_KEY} characters, not {type(key).__name__}"
-            )
         body["unique_key"] = key
+    documents.after(delay_ms or 0)
     return Outgoing(UUID(message.message_id), message, body, priority, delay_ms or 0, key)
 
 
