@@ -260,13 +260,19 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         A message that runs gets `Canceled` raised in its actor where the Cancellation middleware is in use, and is not
         run again in any case. Raises ConnectionError.
         """
-        queue, wanted = self._queue(queue_name), UUID(message_id)
-        waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
+        queue = self._queue(queue_name)
+        try:
+            wanted = UUID(message_id)
+        except ValueError:
+            return False
         with driver_errors():
-            if queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms)).matched_count:
-                return True
-            running = {"_id": wanted, "state": State.CONSUMED}
-            return queue.update_one(running, {"$set": {"canceled": True}}).matched_count > 0
+            # Marked first, whatever its state: between two looks it may be claimed, or given back.
+            living = {"_id": wanted, "state": {"$in": documents.LIVE}}
+            is_alive = queue.update_one(living, {"$set": {"canceled": True}}).matched_count > 0
+            if is_alive:
+                waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
+                queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms))
+            return is_alive
 
     def pause(self, *, queue: str | None = None, actor: str | None = None) -> None:
         """Have no worker start messages of a queue or an actor, until `resume`. What runs is finished.
