@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +46,8 @@ T = TypeVar("T")
 
 HOUR_MS = 3_600_000
 ASK_AGAIN_S = 0.5
-_COLLECTION_NAME = re.compile(r"[^$\0]{1,200}")
+LONGEST_NAMESPACE = 235
+"""Bytes of a database's and a collection's name and the dot between them; 255 where nothing is sharded."""
 
 _batch: ContextVar[list[Outgoing] | None] = ContextVar("batch", default=None)
 
@@ -86,7 +86,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             middleware = [kind() for kind in default_middleware]
         self._lifecycle = DeliveryLifecycle()
         super().__init__(database=database, collection_prefix=collection_prefix, middleware=middleware)
-        _checked(f"{self._collection_prefix}dramatiq_controls")
+        _checked(f"{self._collection_prefix}dramatiq_controls", database=database)
         self.queues: dict[str, Collection[Any]] = {}
         self.acks: dict[str, Collection[Any]] = {}
         self.lease_s = lease_s
@@ -145,7 +145,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """
         if queue_name in self.queues:
             return
-        name = _checked(self._collection_prefix + queue_name)
+        name = _checked(self._collection_prefix + queue_name, database=self.database)
         self.emit_before("declare_queue", queue_name)
         queue = self.database.get_collection(
             name,
@@ -468,15 +468,17 @@ def _pauses(queue: str | None, actor: str | None) -> Iterator[dict[str, str]]:
         yield {"_id": f"actor {actor}", "kind": "pause", "actor": actor}
 
 
-def _checked(collection_name: str) -> str:
+def _checked(name: str, *, database: Database[Any]) -> str:
     """The name of a collection, if it can be one. Raises ValueError."""
-    if not _COLLECTION_NAME.fullmatch(collection_name) or collection_name.startswith("system."):
-        raise ValueError(f"A collection cannot be named {collection_name!r}: choose another prefix or queue name.")
-    return collection_name
+    is_long = len(f"{database.name}.{name}".encode()) > LONGEST_NAMESPACE
+    is_odd = not name or ".." in name or name[0] == "." or name[-1] == "." or name.startswith("system.")
+    if is_long or is_odd or not {"$", "\0"}.isdisjoint(name):
+        raise ValueError(f"A collection cannot be named {name!r}: choose another prefix or queue name.")
+    return name
 
 
 def _delay_of(message: Message[Any] | Delivery) -> int | None:
-    """The delay of a message that says itself when it is due. Raises TypeError for an `eta` that is no number.
+    """The delay of a message that says itself when it is due. Raises TypeError or ValueError for a senseless `eta`.
 
     An instant can only be given by the sender's clock; every delay is reckoned by the server's.
     """
@@ -485,7 +487,11 @@ def _delay_of(message: Message[Any] | Delivery) -> int | None:
         return None
     if isinstance(eta, bool) or not isinstance(eta, int | float):
         raise TypeError(f"eta must be a number of milliseconds since 1970, not {type(eta).__name__}")
-    return max(0, int(eta) - current_millis()) or None
+    wait_ms = eta - current_millis()
+    # Written so that it holds for what is no number, too.
+    if not wait_ms < documents.CENTURY_MS:
+        raise ValueError(f"eta of {eta} is more than a century away")
+    return max(0, int(wait_ms)) or None
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:
