@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -48,8 +49,6 @@ HOUR_MS = 3_600_000
 ASK_AGAIN_S = 0.5
 LONGEST_NAMESPACE = 235
 """Bytes of a database's and a collection's name and the dot between them; 255 where nothing is sharded."""
-
-_batch: ContextVar[list[Outgoing] | None] = ContextVar("batch", default=None)
 
 
 class MongoBroker(MongoDBBroker):  # type: ignore[misc]
@@ -229,18 +228,22 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Store what the calling thread sends in the block at its end, in few commands; nothing if it raises."""
-        if _batch.get() is not None:
+        """Store what the calling thread sends in the block at its end, in few commands; nothing if it raises.
+
+        Except for messages with a unique key, which are stored at once because the answer may be another message, and
+        for what is sent in a transaction within the block, which that one commits.
+        """
+        if self._batch() is not None:
             yield
             return
-        batch: list[Outgoing] = []
+        batch = _Batch(self, current_session())
         token = _batch.set(batch)
         try:
             yield
         finally:
             _batch.reset(token)
         by_queue = defaultdict(list)
-        for item in batch:
+        for item in batch.items:
             by_queue[item.message.queue_name].append(item)
         for queue_name, items in by_queue.items():
             self._store(queue_name, partial(_store_many, items))
@@ -386,11 +389,17 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
 
     def _send(self, item: Outgoing) -> Message[Any]:
         queue_name = item.message.queue_name
-        batch = _batch.get()
+        batch = self._batch()
         if batch is not None and item.unique_key is None:
-            batch.append(item)
+            batch.items.append(item)
             return item.message
         return self._store(queue_name, partial(_store_one, item), is_delayed=item.delay_ms > 0) or item.message
+
+    def _batch(self) -> _Batch | None:
+        """The batch that what is sent now belongs to."""
+        batch = _batch.get()
+        is_ours = batch is not None and batch.broker is self and batch.session is current_session()
+        return batch if is_ours else None
 
     def _store(
         self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T], *, is_delayed: bool = True
@@ -449,6 +458,16 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             take_over(self.queues[queue_name], self)
             self.queues[queue_name].create_indexes(documents.INDEXES)
             self._indexed.add(queue_name)
+
+
+@dataclass
+class _Batch:
+    broker: MongoBroker
+    session: ClientSession | None
+    items: list[Outgoing] = field(default_factory=list)
+
+
+_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
 
 
 def _store_one(item: Outgoing, queue: Collection[Any], session: ClientSession | None) -> Message[Any]:

@@ -104,6 +104,11 @@ def store(queue: Collection[Any], item: Outgoing, session: ClientSession | None 
 
 def store_many(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSession | None = None) -> None:
     """Store messages in few commands; each of them as `store` would."""
+    # A message that comes twice would end the caller's transaction by its duplicate key.
+    once: dict[UUID, Outgoing] = {}
+    for item in items:
+        once.setdefault(item.id, item)
+    items = list(once.values())
     single = [item for item in items if item.unique_key is not None]
     known = _known(queue, items, session) if session else set()
     again = [item for item in items if item.unique_key is None and item.id in known]
