@@ -12,7 +12,7 @@ from broker.composition import group
 from broker.dead_letters import DeadLetter, Retried, count_dead, get_dead, list_dead, purge_dead, retry_dead
 from broker.delivery import Delivery, complete_current, current_delivery, reschedule_current
 from broker.documents import State
-from broker.errors import Canceled, InvalidUniqueKey, LeaseLost, MessageTooLarge
+from broker.errors import Canceled, InvalidUniqueKey, LeaseLost, MessageTooLarge, NoTransactions
 from broker.limits import MongoRateLimiterBackend
 from broker.lookout import Paused
 from broker.middleware import Cancellation, CurrentTransaction, UniqueKeys
@@ -33,6 +33,7 @@ __all__ = [
     "MongoBroker",
     "MongoRateLimiterBackend",
     "MongoResultBackend",
+    "NoTransactions",
     "Paused",
     "QueueStats",
     "ResultTooLarge",

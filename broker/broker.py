@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -43,22 +42,14 @@ from broker.middleware import Cancellation, DeliveryLifecycle
 from broker.sending import Outgoing, outgoing, store, store_many
 from broker.shelf import Shelf
 from broker.takeover import take_over
-from broker.transaction import DURABLE, current_session, on_commit
+from broker.transaction import DURABLE, abandon_current, current_session, on_commit
 
 T = TypeVar("T")
 
 HOUR_MS = 3_600_000
 ASK_AGAIN_S = 0.5
-_COLLECTION_NAME = re.compile(r"[^$\0]{1,200}")
-
-
-@dataclass
-class _Batch:
-    session: ClientSession | None
-    items: list[Outgoing] = field(default_factory=list)
-
-
-_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
+LONGEST_NAMESPACE = 235
+"""Bytes of a database's and a collection's name and the dot between them; 255 where nothing is sharded."""
 
 
 class MongoBroker(MongoDBBroker):  # type: ignore[misc]
@@ -98,7 +89,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             middleware = [kind() for kind in default_middleware]
         self._lifecycle = DeliveryLifecycle()
         super().__init__(database=database, collection_prefix=collection_prefix, middleware=middleware)
-        _checked(f"{self._collection_prefix}dramatiq_controls")
+        _checked(f"{self._collection_prefix}dramatiq_controls", database=database)
         self.queues: dict[str, Collection[Any]] = {}
         self.acks: dict[str, Collection[Any]] = {}
         self.lease_s = lease_s
@@ -160,7 +151,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """
         if queue_name in self.queues:
             return
-        name = _checked(self._collection_prefix + queue_name)
+        name = _checked(self._collection_prefix + queue_name, database=self.database)
         self.emit_before("declare_queue", queue_name)
         queue = self.database.get_collection(
             name,
@@ -202,6 +193,9 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         From the end of an actor on, what middleware sends and stores joins its message's ack.
         """
         if signal in ("process_message", "skip_message") and isinstance(args[0], Delivery):
+            # Left open, it would swallow what middleware sends now, and what the thread's next message does.
+            if abandon_current():
+                self.logger.error("An actor left its transaction open; it was rolled back.")
             args[0].is_over = True
         super().emit_after(signal, *args, **kwargs)
         getattr(self._lifecycle, f"after_{signal}")(self, *args, **kwargs)
@@ -213,9 +207,10 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         being run is rescheduled instead; one that is stored already is left as it is, and one that has finished runs
         again. Returns the message or, if its `unique_key` belongs to a living message, that one.
 
-        Raises ConnectionError, after which the message may be stored or not; and, with nothing stored, QueueNotFound,
-        MessageTooLarge, InvalidUniqueKey, ValueError for a delay beyond a century, and the encoder's error for
-        arguments that it does not take: with the default encoder a TypeError for what is not JSON.
+        Raises ConnectionError, after which the message may be stored or not (in a transaction the driver's own errors,
+        for `run_in_transaction` to tell apart); and, with nothing stored, QueueNotFound, MessageTooLarge,
+        InvalidUniqueKey, ValueError for a delay beyond a century, and the encoder's error for arguments that it does
+        not take: with the default encoder a TypeError for what is not JSON.
         """
         self._queue(message.queue_name)
         delay = _delay_of(message) if delay is None else delay
@@ -243,13 +238,13 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
     def batch(self) -> Iterator[None]:
         """Store what the calling thread sends in the block at its end, in few commands; nothing if it raises.
 
-        Messages with a unique key are stored at once, because their sender is told who has the key. Open it inside a
-        transaction, not around one: what it collects is stored when it ends, not when a transaction within commits.
+        Except for messages with a unique key, which are stored at once because the answer may be another message, and
+        for what is sent in a transaction within the block, which that one commits.
         """
-        if _batch.get() is not None:
+        if self._batch() is not None:
             yield
             return
-        batch = _Batch(current_session())
+        batch = _Batch(self, current_session())
         token = _batch.set(batch)
         try:
             yield
@@ -276,13 +271,19 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         A message that runs gets `Canceled` raised in its actor where the Cancellation middleware is in use, and is not
         run again in any case. Raises ConnectionError, QueueNotFound, and ValueError for what is no message id.
         """
-        queue, wanted = self._queue(queue_name), UUID(message_id)
-        waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
+        queue = self._queue(queue_name)
+        try:
+            wanted = UUID(message_id)
+        except ValueError:
+            return False
         with driver_errors():
-            if queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms)).matched_count:
-                return True
-            running = {"_id": wanted, "state": State.CONSUMED}
-            return queue.update_one(running, {"$set": {"canceled": True}}).matched_count > 0
+            # Marked first, whatever its state: between two looks it may be claimed, or given back.
+            living = {"_id": wanted, "state": {"$in": documents.LIVE}}
+            is_alive = queue.update_one(living, {"$set": {"canceled": True}}).matched_count > 0
+            if is_alive:
+                waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
+                queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms))
+            return is_alive
 
     def pause(self, *, queue: str | None = None, actor: str | None = None) -> None:
         """Have no worker start messages of a queue or an actor, until `resume`. What runs is finished.
@@ -379,27 +380,36 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
 
     def _send(self, item: Outgoing) -> Message[Any]:
         queue_name = item.message.queue_name
-        batch = _batch.get()
-        # What belongs to a transaction that began inside the batch has to be stored before that commits.
-        if batch and batch.session is current_session() and item.unique_key is None:
+        batch = self._batch()
+        if batch is not None and item.unique_key is None:
             batch.items.append(item)
             return item.message
         return self._store(queue_name, partial(store, item), is_delayed=item.delay_ms > 0) or item.message
+
+    def _batch(self) -> _Batch | None:
+        """The batch that what is sent now belongs to."""
+        batch = _batch.get()
+        is_ours = batch is not None and batch.broker is self and batch.session is current_session()
+        return batch if is_ours else None
 
     def _store(
         self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T], *, is_delayed: bool = True
     ) -> T | None:
         """Write to a queue now, with the transaction around the caller, or with the ack of the message that is over."""
         queue, running = self.queues[queue_name], current_delivery()
-        if current_session():
+
+        def join(session: ClientSession | None) -> T:
             # No index is made here: a collection that changes after a transaction has begun cannot be written to in
             # it. Workers make them.
-            # Its errors stay the driver's: `run_in_transaction` repeats what met another writer.
-            written = write(queue, current_session())
+            written = write(queue, session)
             on_commit(lambda: self.lookout.ring(queue_name, is_delayed=True))
             return written
+
+        if session := current_session():
+            # With the driver's own errors, which say whether the transaction is worth another try.
+            return join(session)
         if running and running.is_over:
-            running.join_ack(partial(write, queue))
+            running.join_ack(join)
             return None
         with driver_errors():
             self._ensure_indexes(queue_name)
@@ -441,6 +451,16 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             self._indexed.add(queue_name)
 
 
+@dataclass
+class _Batch:
+    broker: MongoBroker
+    session: ClientSession | None
+    items: list[Outgoing] = field(default_factory=list)
+
+
+_batch: ContextVar[_Batch | None] = ContextVar("batch", default=None)
+
+
 def _pauses(queue: str | None, actor: str | None) -> Iterator[dict[str, str]]:
     if queue is None and actor is None:
         raise ValueError("Name a queue or an actor.")
@@ -450,15 +470,17 @@ def _pauses(queue: str | None, actor: str | None) -> Iterator[dict[str, str]]:
         yield {"_id": f"actor {actor}", "kind": "pause", "actor": actor}
 
 
-def _checked(collection_name: str) -> str:
+def _checked(name: str, *, database: Database[Any]) -> str:
     """The name of a collection, if it can be one. Raises ValueError."""
-    if not _COLLECTION_NAME.fullmatch(collection_name) or collection_name.startswith("system."):
-        raise ValueError(f"A collection cannot be named {collection_name!r}: choose another prefix or queue name.")
-    return collection_name
+    is_long = len(f"{database.name}.{name}".encode()) > LONGEST_NAMESPACE
+    is_odd = not name or ".." in name or name[0] == "." or name[-1] == "." or name.startswith("system.")
+    if is_long or is_odd or not {"$", "\0"}.isdisjoint(name):
+        raise ValueError(f"A collection cannot be named {name!r}: choose another prefix or queue name.")
+    return name
 
 
 def _delay_of(message: Message[Any] | Delivery) -> int | None:
-    """The delay of a message that says itself when it is due. Raises TypeError for an `eta` that is no number.
+    """The delay of a message that says itself when it is due. Raises TypeError or ValueError for a senseless `eta`.
 
     An instant can only be given by the sender's clock; every delay is reckoned by the server's.
     """
@@ -467,7 +489,11 @@ def _delay_of(message: Message[Any] | Delivery) -> int | None:
         return None
     if isinstance(eta, bool) or not isinstance(eta, int | float):
         raise TypeError(f"eta must be a number of milliseconds since 1970, not {type(eta).__name__}")
-    return max(0, int(eta) - current_millis()) or None
+    wait_ms = eta - current_millis()
+    # Written so that it holds for what is no number, too.
+    if not wait_ms < documents.CENTURY_MS:
+        raise ValueError(f"eta of {eta} is more than a century away")
+    return max(0, int(wait_ms)) or None
 
 
 def _copy(message: Message[Any], *, eta: int) -> Message[Any]:

@@ -258,7 +258,8 @@ class MongoConsumer(Consumer):
         except LeaseLost as error:
             self.logger.warning("Not acknowledged: %s.", error)
         except Exception as error:
-            if not (isinstance(error, PyMongoError) and is_passing(error)):
+            is_away = isinstance(error, ConnectionClosed) or (isinstance(error, PyMongoError) and is_passing(error))
+            if not is_away:
                 message.drop_writes(error)
             # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
             # message would then stay under a lease that is renewed for as long as this process lives.

@@ -37,7 +37,13 @@ class MessageTooLarge(QueueError):
 
 
 class InvalidUniqueKey(QueueError, MiddlewareError):
-    """A `unique_key` is no string, or an empty one, or longer than 512 characters. Nothing was stored."""
+    """A `unique_key` is no string, empty, longer than 512 characters, or cannot be made. Nothing was stored."""
+
+    # A middleware error because Dramatiq lets no other one out of a hook.
+
+
+class NoTransactions(QueueError):
+    """MongoDB runs without a replica set, and has no transactions then. Nothing was stored."""
 
 
 class Canceled(Interrupt):

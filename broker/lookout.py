@@ -116,6 +116,7 @@ class Lookout:
         self._thread: Thread | None = None
         self._stop = Event()
         self._idle = Event()
+        self._has_no_stream = False
 
     def bell(self, queue_name: str) -> Bell:
         """The bell of a queue, which rings at once: what the queue holds is not known yet."""
@@ -167,8 +168,10 @@ class Lookout:
         self.ring_all()
 
     def start(self) -> None:
-        """Start listening to the change stream, unless this process listens already."""
+        """Start listening to the change stream, unless this process listens already or there is none."""
         with self._looking:
+            if self._has_no_stream:
+                return
             if self._thread is None or not self._thread.is_alive() or self._stop.is_set():
                 self._stop = Event()
                 self._thread = Thread(target=self._run, args=(self._stop,), name="queue-lookout", daemon=True)
@@ -253,6 +256,7 @@ class Lookout:
                 self._listen(stop)
             except OperationFailure as error:
                 if error.code == _NO_REPLICA_SET:
+                    self._has_no_stream = True
                     self.logger.warning("MongoDB runs without a replica set; queues are polled every second.")
                     return
                 self._say_broken(error, stop)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from pymongo.client_session import ClientSession
 from broker.delivery import Delivery, set_current
 from broker.errors import Canceled, InvalidUniqueKey
 from broker.event_loop import cure_event_loop
-from broker.transaction import abandon_current, current_session, session_noted
+from broker.transaction import current_session, session_noted
 
 if TYPE_CHECKING:
     from dramatiq import Worker
@@ -71,9 +70,6 @@ class DeliveryLifecycle(Middleware):
         broker.lease.mark_idle()
         session_noted.set(None)
         set_current(None)
-        # Left open, it would swallow what the thread's next message sends.
-        if abandon_current():
-            broker.logger.error("An actor left its transaction open; it was rolled back.")
 
     after_skip_message = after_process_message
 
@@ -119,8 +115,10 @@ class UniqueKeys(Middleware):
 
     The key is a string, or a function of the actor's arguments that returns one or, for a message that need not be
     unique, None. While a message with the same key waits or runs in the same queue, sending another returns the first.
-    A function that raises is logged by Dramatiq as critical, and its message is sent without a key.
     A single message gets its key by `send_with_options(unique_key=...)`, with or without this middleware.
+
+    Raises InvalidUniqueKey where an actor is declared with something else, or a message sent for whose arguments the
+    function fails.
     """
 
     @property
@@ -137,15 +135,13 @@ class UniqueKeys(Middleware):
     def before_enqueue(self, broker: MongoBroker, message: Message[Any], delay: int | None) -> None:
         actor = broker.actors.get(message.actor_name)
         key = actor.options.get("unique_key") if actor else None
-        if key is not None and "unique_key" not in message.options:
-            message.options["unique_key"] = _made_by(key, message) if callable(key) else key
-
-
-def _made_by(function: Callable[..., Any], message: Message[Any]) -> Any:
-    try:
-        return function(*message.args, **message.kwargs)
-    except Exception as error:
-        raise InvalidUniqueKey(f"unique_key of actor {message.actor_name!r} failed: {type(error).__name__}") from error
+        if key is None or "unique_key" in message.options:
+            return
+        try:
+            message.options["unique_key"] = key(*message.args, **message.kwargs) if callable(key) else key
+        except Exception as error:
+            # Any other error Dramatiq would write down and go on without the key.
+            raise InvalidUniqueKey(f"unique_key of actor {message.actor_name!r}: {type(error).__name__}") from error
 
 
 class Cancellation(Middleware):

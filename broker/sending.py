@@ -54,15 +54,20 @@ class Outgoing:
 
 
 def outgoing(message: Message[Any], *, priority: int, delay_ms: float | None) -> Outgoing:
-    """Check a message. Raises InvalidUniqueKey, MessageTooLarge, and the encoder's error for what it cannot encode."""
+    """Check a message, before anything is stored.
+
+    Raises InvalidUniqueKey, MessageTooLarge, ValueError for a delay beyond a century, and the encoder's error for what
+    it cannot encode.
+    """
     key = message.options.get("unique_key")
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= LONGEST_UNIQUE_KEY):
+        raise InvalidUniqueKey(
+            f"unique_key must be a string of 1 to {LONGEST_UNIQUE_KEY} characters, not {type(key).__name__}"
+        )
     body = documents.body_of(message)
     if key is not None:
-        if not isinstance(key, str) or not 0 < len(key) <= LONGEST_UNIQUE_KEY:
-            raise InvalidUniqueKey(
-                f"unique_key must be a string of 1 to {LONGEST_UNIQUE_KEY} characters, not {type(key).__name__}"
-            )
         body["unique_key"] = key
+    documents.after(delay_ms or 0)
     return Outgoing(UUID(message.message_id), message, body, priority, delay_ms or 0, key)
 
 
@@ -100,6 +105,11 @@ def store(item: Outgoing, queue: Collection[Any], session: ClientSession | None 
 
 def store_many(items: Sequence[Outgoing], queue: Collection[Any], session: ClientSession | None = None) -> None:
     """Store messages without unique keys in few commands; each of them as `store` would."""
+    # A message that comes twice would end the caller's transaction by its duplicate key.
+    once: dict[UUID, Outgoing] = {}
+    for item in items:
+        once.setdefault(item.id, item)
+    items = list(once.values())
     known = _known(queue, items, session) if session else set()
     again = [item for item in items if item.id in known]
     new = [item for item in items if item.id not in known]

@@ -63,9 +63,11 @@ def _lined_up(document: Document, broker: MongoBroker) -> documents.Pipeline:
         return [{"$set": {"priority": 0, "crashes": 0, "state": State.DELAYED, "due": eta}}]
     try:
         sent_s, ms = divmod(int(document["msg"]["message_timestamp"]), 1000)
-        priority = broker.actors[document["msg"]["actor_name"]].priority
-    except (KeyError, TypeError, ValueError):
-        # No message, or one whose actor this process does not know. Whoever claims it will see.
-        sent_s, ms, priority = 0, 0, 0
-    seq = Timestamp(sent_s, 1 + ms)
+        # Whoever only sends may not know the actor.
+        actor = broker.actors.get(document["msg"]["actor_name"])
+        priority = actor.priority if actor else 0
+        seq = Timestamp(sent_s, 1 + ms)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        # No message. Whoever claims it will see.
+        priority, seq = 0, Timestamp(0, 1)
     return [{"$set": {"priority": priority, "crashes": 0, "state": State.QUEUED, "seq": seq}}]

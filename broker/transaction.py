@@ -12,16 +12,22 @@ from typing import Any, TypeVar
 
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
-from pymongo.errors import PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
+
+from broker.errors import NoTransactions
 
 T = TypeVar("T")
 
 DURABLE = WriteConcern("majority", j=True)
 RETRY_FOR_S = 20.0
 """How long a commit or a conflict is tried again before its error is the caller's."""
+
+_ILLEGAL_OPERATION = 20
+_NOT_IN_A_SET = "Transaction numbers"
+"""What the server says of them where it is in no set. The code alone says less."""
 
 
 @dataclass
@@ -71,7 +77,7 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
 
     A commit whose answer is lost is asked for again, for up to RETRY_FOR_S seconds. One that fails after that, with the
     label `UnknownTransactionCommitResult`, may have happened. Raises RuntimeError inside another transaction, and
-    OperationFailure at the first write where MongoDB runs without a replica set.
+    NoTransactions where MongoDB runs without a replica set.
     """
     if _current.get() is not None:
         raise RuntimeError("A transaction is open already; MongoDB has no nested ones.")
@@ -90,6 +96,12 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
         try:
             yield session
             _commit(session)
+        except OperationFailure as error:
+            if error.code == _ILLEGAL_OPERATION and _NOT_IN_A_SET in str(error):
+                raise NoTransactions(
+                    "Transactions need MongoDB to run as a replica set; one node is enough."
+                ) from error
+            raise
         finally:
             _current.reset(token)
     for callback in current.after_commit:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,11 +16,12 @@ from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, Retries, Shutdow
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from app.stack import Servers
+from app.stack import Servers, mongod
+from app.stack.ports import free_port
 from broker import MongoBroker
 from broker.leases import Lease
 from tests.broker.faults import FailCommand, fail_command
-from tests.broker.processes import WorkerProcess, worker_process
+from tests.broker.processes import Runs, WorkerProcess, worker_process
 from tests.broker.queues import Queue
 
 MakeBroker = Callable[..., MongoBroker]
@@ -119,6 +122,12 @@ def start_process(servers: Servers, database: Database[Any], tmp_path: Path) -> 
 
 
 @pytest.fixture
+def runs(database: Database[Any]) -> Runs:
+    """What has run in `start_process`."""
+    return Runs(database)
+
+
+@pytest.fixture
 def failing(mongo: MongoClient[Any]) -> FailCommand:
     """`with failing("insert", times=2, ...)`: the server fails commands of clients with the app name "faulty"."""
 
@@ -128,3 +137,21 @@ def failing(mongo: MongoClient[Any]) -> FailCommand:
             yield
 
     return fail
+
+
+@pytest.fixture(scope="package")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a mongod that is no replica set."""
+    folder, port = tmp_path_factory.mktemp("standalone"), free_port()
+    program = mongod.find(os.environ, links=folder / "lib")
+    command = [str(program.path), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--quiet"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"],
+            env={**os.environ, **program.env}, stdout=log,
+        )  # fmt: skip
+    try:
+        yield f"mongodb://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,6 +49,23 @@ class WorkerProcess:
             for child in _children(worker)
             if b"standby.py" in _command(child)
         }
+
+
+class Runs:
+    """What the actors of worker processes have written down."""
+
+    def __init__(self, database: Database[Any]) -> None:
+        self._database = database
+
+    def of(self, name: str, event: str = "run") -> list[int]:
+        """The process ids of a message's runs."""
+        return [run["pid"] for run in self._database.runs.find({"name": name, "event": event}).sort("at")]
+
+    def counts(self) -> Counter[str]:
+        return Counter(run["name"] for run in self._database.runs.find({"event": "run"}))
+
+    def open_gate(self, name: str) -> None:
+        self._database.gates.insert_one({"_id": name})
 
 
 @contextmanager

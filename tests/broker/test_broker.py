@@ -11,27 +11,13 @@ from dramatiq.errors import QueueJoinTimeout, QueueNotFound
 from dramatiq.middleware import Middleware
 from pymongo import MongoClient
 from pymongo.database import Database
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from app.stack.ports import free_port
 from broker import MongoBroker, documents
+from tests.broker.commands import Commands
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
-
-
-class Commands(CommandListener):
-    def __init__(self) -> None:
-        self.sent: list[Any] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.sent.append(event.command)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 class Hooks(Middleware):

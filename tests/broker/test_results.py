@@ -18,13 +18,13 @@ from dramatiq.results import ResultFailure, ResultMissing, Results, ResultTimeou
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.monitoring import CommandListener, CommandStartedEvent
 from pymongo.read_preferences import ReadPreference
 
 from app.stack import Servers
 from broker import Delivery, MongoBroker, complete_current, expiring, transaction
 from broker.delivery import set_current
 from broker.results import LARGEST_RESULT, MongoResultBackend, ResultTooLarge
+from tests.broker.commands import Commands
 from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import message
@@ -44,20 +44,6 @@ class EndedDelivery:
 
     def join_ack(self, write: Callable[[ClientSession | None], None]) -> None:
         self.writes.append(write)
-
-
-class Commands(CommandListener):
-    def __init__(self) -> None:
-        self.started_events: list[CommandStartedEvent] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.started_events.append(event)
-
-    def succeeded(self, event: Any) -> None: ...
-    def failed(self, event: Any) -> None: ...
-
-    def named(self, name: str) -> list[Any]:
-        return [event.command for event in self.started_events if event.command_name == name]
 
 
 @pytest.fixture

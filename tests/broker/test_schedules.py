@@ -20,8 +20,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from app.stack import Servers, mongod
-from app.stack.ports import free_port
+from app.stack import Servers
 from broker import MongoBroker
 from broker import schedules as module
 from broker.schedules import Schedule, Scheduler, Schedules, list_schedules
@@ -420,24 +419,6 @@ def test_eight_processes_with_wrong_clocks_send_each_tick_once_though_one_is_kil
     assert set(runs.values()) == {1}
     assert now.replace(microsecond=0).isoformat() <= min(runs)
     assert datetime.fromisoformat(max(runs)) < now + timedelta(minutes=4)
-
-
-@pytest.fixture(scope="module")
-def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a mongod that is no replica set."""
-    folder, port = tmp_path_factory.mktemp("standalone"), free_port()
-    program = mongod.find(os.environ, links=folder / "lib")
-    command = [str(program.path), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--quiet"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"],
-            env={**os.environ, **program.env}, stdout=log,
-        )  # fmt: skip
-    try:
-        yield f"mongodb://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
-import pytest
 from pymongo.database import Database
 
 from broker import MongoBroker
 from tests.broker.conftest import StartProcess
+from tests.broker.processes import Runs
 from tests.broker.queues import Queue, message
 from tests.waiting import eventually
-
-
-class Runs:
-    """What the actors of the processes have written down."""
-
-    def __init__(self, database: Database[Any]) -> None:
-        self._database = database
-
-    def of(self, name: str, event: str = "run") -> list[int]:
-        """The process ids of a message's runs."""
-        return [run["pid"] for run in self._database.runs.find({"name": name, "event": event}).sort("at")]
-
-    def counts(self) -> Counter[str]:
-        return Counter(run["name"] for run in self._database.runs.find({"event": "run"}))
-
-    def open_gate(self, name: str) -> None:
-        self._database.gates.insert_one({"_id": name})
-
-
-@pytest.fixture
-def runs(database: Database[Any]) -> Runs:
-    return Runs(database)
 
 
 def test_every_message_runs_exactly_once_on_two_processes(
