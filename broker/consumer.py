@@ -22,7 +22,7 @@ from pymongo.errors import PyMongoError
 from broker import documents
 from broker.delivery import Claim, Delivery
 from broker.documents import Document, State
-from broker.errors import LeaseLost, Unreadable, driver_errors, is_passing
+from broker.errors import LeaseLost, driver_errors, is_passing
 from broker.guardian import clock_s
 from broker.takeover import eta_of
 
@@ -153,23 +153,31 @@ class MongoConsumer(Consumer):
         found = self._together(self._look_ahead(room))
         if not found:
             return False
-        claim, ids = Claim(uuid4(), clock_s()), [document["_id"] for document in found]
-        # One that was run and repeated since it was read has a newer place in line, and another content.
-        places = [seq for document in found if isinstance(seq := document.get("seq"), Timestamp)]
-        newest = max(places, default=MaxKey())
-        unchanged = {"_id": {"$in": ids}, "state": State.QUEUED, "seq": {"$not": {"$gt": newest}}}
-        claimed = self.queue.update_many(unchanged, documents.claimed(self.broker.lease.worker_id, claim.token))
-        self._note_rivals(lost=len(found) - claimed.matched_count, of=len(found))
-        if claimed.matched_count < len(found):
-            # Rivals took some of these first; the token tells which ones became ours.
-            ours = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": claim.token}
-            won = set(self.queue.distinct("_id", ours))
-            found = [document for document in found if document["_id"] in won]
-        deliveries = [self._read(document, claim) for document in found]
-        # All of them or none: those of a claim that ended half way are strays.
-        self._shelf.put([delivery for delivery in deliveries if delivery])
+        claim = Claim(uuid4(), clock_s())
+        with self._shelf.claiming(claim.token):
+            deliveries = [self._read(document, claim) for document in self._win(found, claim)]
+            # All of them or none: those of a claim that ended half way are strays.
+            self._shelf.put([delivery for delivery in deliveries if delivery])
         self._hand_over()
         return True
+
+    def _win(self, found: list[Document], claim: Claim) -> list[Document]:
+        """Lease these to this process; returns the ones that no rival was quicker to take."""
+        # One that was run and repeated since it was read has a newer place in line, and another content.
+        places = [seq for document in found if isinstance(seq := document.get("seq"), Timestamp)]
+        unchanged = {
+            "_id": {"$in": [document["_id"] for document in found]},
+            "state": State.QUEUED,
+            "seq": {"$not": {"$gt": max(places, default=MaxKey())}},
+        }
+        worker_id = self.broker.lease.worker_id
+        won = self.queue.update_many(unchanged, documents.claimed(worker_id, claim.token)).matched_count
+        self._note_rivals(lost=len(found) - won, of=len(found))
+        if won == len(found):
+            return found
+        ours = {"state": State.CONSUMED, "lease.worker": worker_id, "lease.token": claim.token}
+        ids = set(self.queue.distinct("_id", ours))
+        return [document for document in found if document["_id"] in ids]
 
     def _hand_over(self) -> None:
         """Give the worker what was claimed, all at once.
@@ -228,8 +236,13 @@ class MongoConsumer(Consumer):
                 self.queue.update_one(mine, documents.given_back())
                 return None
             return delivery
-        except Unreadable as error:
-            self.logger.warning("A message of queue %r becomes a dead letter: %s.", self.queue_name, error)
+        except PyMongoError:
+            raise
+        # Whatever it is about this one, the others must not wait for it.
+        except Exception as error:  # noqa: BLE001
+            self.logger.warning(
+                "A message of queue %r becomes a dead letter: %s.", self.queue_name, type(error).__name__
+            )
             self.queue.update_one(mine, documents.rejected(f"unreadable, {error}", keep_ms=self.broker.dead_ttl_ms))
             return None
 
@@ -256,6 +269,7 @@ class MongoConsumer(Consumer):
         try:
             yield
         except LeaseLost as error:
+            message.disown()
             self.logger.warning("Not acknowledged: %s.", error)
         except Exception as error:
             is_away = isinstance(error, ConnectionClosed) or (isinstance(error, PyMongoError) and is_passing(error))

@@ -36,8 +36,8 @@ class Delivery(MessageProxy):
     """A message under a lease. Settled once: completed, rejected, rescheduled or given back.
 
     `crashes` counts the worker processes that died while they ran this message. `is_over` tells that the actor has
-    returned or raised: what middleware sends and stores from then on joins the ack, see `join_ack`. `never_ran` tells
-    that it was taken off before it ran, and nothing may be stored for it.
+    returned or raised: what middleware sends and stores from then on joins the ack, see `join_ack`. `is_disowned` tells
+    that nothing may be stored for it any more: it is given back unrun, or belongs to another worker.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Delivery(MessageProxy):
         # What an ack has to write. Retries asks for a repeat before the ack, and the ack must write that and no end.
         self.outcome: documents.Outcome = broker.completed
         self._writes: list[Write] = []
-        self.never_ran = False
-        self._attempts = 1 + message.options.get("retries", 0)
+        self.is_disowned = False
+        self._attempts = 1 + int(message.options.get("retries", 0))
 
     def __lt__(self, other: Delivery) -> bool:
         """Claimed first goes first: the worker's own queue asks this of messages of equal priority."""
@@ -85,7 +85,7 @@ class Delivery(MessageProxy):
 
         Where the database is away, the ack is repeated, and with it these writes: nothing of them is lost.
         """
-        if not self.never_ran:
+        if not self.is_disowned:
             self._writes.append(write)
 
     def drop_writes(self, error: Exception) -> None:
@@ -97,12 +97,12 @@ class Delivery(MessageProxy):
 
     def put_back(self) -> None:
         """Have it given back untouched, instead of run, by its ack; what middleware wants to store is dropped."""
-        self.never_ran = True
+        self.is_disowned = True
         self.outcome = documents.given_back()
 
     def disown(self) -> None:
         """Let go of a message that belongs to another worker by now: nothing is written for it any more."""
-        self.never_ran = True
+        self.is_disowned = True
         self.settled = True
 
     def is_ours(self) -> bool:

@@ -108,15 +108,17 @@ INDEXES = [
 def message_of(document: Document) -> Message[Any]:
     """The message in a document. Raises Unreadable."""
     try:
-        if "encoded" in document:
-            return Message.decode(document["encoded"])
-        msg = document["msg"]
-        UUID(msg["message_id"])
-        return Message(
-            **{**msg, "args": tuple(msg["args"]), "kwargs": {**msg["kwargs"]}, "options": {**msg["options"]}}
-        )
+        message = Message.decode(document["encoded"]) if "encoded" in document else _plain(document["msg"])
     except (KeyError, TypeError, AttributeError, ValueError, DecodeError) as error:
         raise Unreadable(f"{type(error).__name__}: {error}") from error
+    if not isinstance(message.actor_name, str):
+        raise Unreadable("its actor has no name")
+    return message
+
+
+def _plain(msg: Document) -> Message[Any]:
+    UUID(msg["message_id"])
+    return Message(**{**msg, "args": tuple(msg["args"]), "kwargs": {**msg["kwargs"]}, "options": {**msg["options"]}})
 
 
 def body_of(message: Message[Any]) -> Document:
@@ -131,8 +133,9 @@ def body_of(message: Message[Any]) -> Document:
     msg = message.asdict()
     try:
         # Numbers beyond 64 bits and keys that are no strings are JSON of a kind, and no BSON.
-        bson.encode(msg)
-        is_bson = type(get_encoder()) is JSONEncoder
+        # Long lists of small things are several times as large as they are in JSON.
+        is_small = len(bson.encode(msg)) <= MAX_MESSAGE_BYTES
+        is_bson = is_small and type(get_encoder()) is JSONEncoder
     except (BSONError, OverflowError, ValueError):
         is_bson = False
     return {"msg": msg} if is_bson else {"msg": {**msg, "args": [], "kwargs": {}, "options": {}}, "encoded": encoded}

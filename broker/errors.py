@@ -63,14 +63,14 @@ def is_passing(error: PyMongoError) -> bool:
     return (
         isinstance(error, ConnectionFailure | ExecutionTimeout | WriteConcernError)
         or any(error.has_error_label(label) for label in _PASSING_LABELS)
+        or (isinstance(error, BulkWriteError) and bool((error.details or {}).get("writeConcernErrors")))
         or bool(_codes(error) & _PASSING_CODES)
     )
 
 
 def _codes(error: PyMongoError) -> set[int]:
     if isinstance(error, BulkWriteError):
-        details = error.details or {}
-        return {failure["code"] for failure in details.get("writeErrors", [])}
+        return {failure["code"] for failure in (error.details or {}).get("writeErrors", [])}
     return {error.code} if isinstance(error, OperationFailure) and error.code else set()
 
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from dramatiq.logging import get_logger
 from pymongo.change_stream import DatabaseChangeStream
@@ -111,7 +110,6 @@ class Lookout:
         self._broker = broker
         self._bells: dict[str, Bell] = {}
         self._queue_of: dict[str, str] = {}
-        self._suspects: set[tuple[UUID, UUID]] = set()
         self._looking = Lock()
         self._thread: Thread | None = None
         self._stop = Event()
@@ -238,15 +236,16 @@ class Lookout:
     def _release_strays(self, rows: list[Document]) -> None:
         """Give back what is leased to this process and not held by it, which would otherwise stay so while it lives.
 
-        A claim whose answer was lost leaves such messages, and so does an ack that a failover undid. One that is seen
-        once may be on its way to the shelf just now; one that is seen twice is not.
+        A claim whose answer was lost leaves such messages, and so does an ack that a failover undid.
         """
-        held = {message_id for queue_name in self._bells for message_id in self._broker.shelves[queue_name].held()}
-        strays = {(row["id"], row["token"]): row["queue"] for row in rows if row["id"] not in held}
-        for message_id, token in self._suspects & strays.keys():
-            queue = self._broker.acks[strays[message_id, token]]
-            queue.update_one({"_id": message_id, "lease.token": token}, documents.given_back())
-        self._suspects = set(strays)
+        shelves = self._broker.shelves
+        # Asked in this order: a claim that ends in between is in the one or in the other.
+        under_way = {token for queue_name in self._bells for token in shelves[queue_name].claims()}
+        held = {message_id for queue_name in self._bells for message_id in shelves[queue_name].held()}
+        for row in rows:
+            if row["token"] not in under_way and row["id"] not in held:
+                stray = {"_id": row["id"], "lease.token": row["token"]}
+                self._broker.acks[row["queue"]].update_one(stray, documents.given_back())
 
     def _run(self, stop: Event) -> None:
         while not stop.is_set():

@@ -25,7 +25,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from broker import documents
-from broker.delivery import current_delivery
+from broker.delivery import Delivery, current_delivery
 from broker.errors import driver_errors
 from broker.expiring import IS_ALIVE, Expiring, look_until_found
 
@@ -103,11 +103,13 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
         Raises the encoder's error when it cannot encode the result, ResultTooLarge, and ConnectionError; and, when
         the result is stored by an ack, nothing later: that is repeated until the database takes it.
         """
-        self._store(self.build_message_key(message), wrap_result(result), ttl)
+        if not _is_disowned(message):
+            self._store(self.build_message_key(message), wrap_result(result), ttl)
 
     def store_exception(self, message: Message[Any], exception: BaseException, ttl: int | None) -> None:
         """Store that an actor failed, by the type and the words of its error. Otherwise like `store_result`."""
-        self._store(self.build_message_key(message), wrap_exception(exception), ttl)
+        if not _is_disowned(message):
+            self._store(self.build_message_key(message), wrap_exception(exception), ttl)
 
     def _get(self, message_key: str) -> Any:
         with driver_errors():
@@ -130,7 +132,7 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
 
         delivery = current_delivery()
         # After its ack or nack no delivery is current: the error of a dead letter is written at once, when it is one.
-        if delivery and delivery.never_ran:
+        if delivery and delivery.is_disowned:
             return
         # A transaction belongs to one client; results that have another are stored before the ack. So are those of a
         # group's members: they are counted before their acks, and its callback may ask for all results.
@@ -148,3 +150,8 @@ class MongoResultBackend(MongoDBBackend):  # type: ignore[misc]
     def _ensure_index(self) -> None:
         with driver_errors():
             self._results.ensure_index()
+
+
+def _is_disowned(message: Message[Any] | Delivery) -> bool:
+    """Whether the result is that of a delivery whose message belongs to another worker by now."""
+    return isinstance(message, Delivery) and message.is_disowned

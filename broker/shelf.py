@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from threading import Condition
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -25,11 +26,25 @@ class Shelf:
         """Not yet handed out to the worker."""
         # By delivery, not by message: one that lost its lease may still run here when the next one is claimed.
         self._held: dict[int, Delivery] = {}
+        self._claims: set[UUID] = set()
         self._to_run = 0
         self._enough_room_at = -1
         self._room = Condition()
         self._run_since = 0
         self._since = time.monotonic()
+
+    @contextmanager
+    def claiming(self, token: UUID) -> Iterator[None]:
+        """Note that a claim is under way: its messages are leased to this process and not held here yet."""
+        self._claims.add(token)
+        try:
+            yield
+        finally:
+            self._claims.discard(token)
+
+    def claims(self) -> frozenset[UUID]:
+        """The tokens of the claims that are under way. What comes with one is held before its token is gone."""
+        return frozenset(self._claims)
 
     def put(self, deliveries: Iterable[Delivery]) -> None:
         """Take in what was claimed."""

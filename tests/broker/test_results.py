@@ -39,7 +39,7 @@ class EndedDelivery:
     def __init__(self, database: Database[Any], *, is_over: bool = True) -> None:
         self.broker = SimpleNamespace(database=database)
         self.is_over = is_over
-        self.never_ran = False
+        self.is_disowned = False
         self.writes: list[Callable[[ClientSession | None], None]] = []
 
     def join_ack(self, write: Callable[[ClientSession | None], None]) -> None:
