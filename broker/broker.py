@@ -48,6 +48,8 @@ T = TypeVar("T")
 
 HOUR_MS = 3_600_000
 ASK_AGAIN_S = 0.5
+RESERVED = "dramatiq_"
+"""What the names of the broker's other collections begin with."""
 LONGEST_NAMESPACE = 235
 """Bytes of a database's and a collection's name and the dot between them; 255 where nothing is sharded."""
 
@@ -151,6 +153,8 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """
         if queue_name in self.queues:
             return
+        if queue_name.startswith(RESERVED):
+            raise ValueError(f"Queue names that begin with {RESERVED!r} belong to the broker.")
         name = _checked(self._collection_prefix + queue_name, database=self.database)
         self.emit_before("declare_queue", queue_name)
         queue = self.database.get_collection(

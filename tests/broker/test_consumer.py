@@ -14,7 +14,7 @@ from pymongo.database import Database
 from broker import MongoBroker
 from broker.consumer import MongoConsumer
 from broker.delivery import Delivery
-from tests.broker.conftest import MakeBroker
+from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
 from tests.waiting import eventually
@@ -371,3 +371,36 @@ def test_secondaries_are_never_read(make_broker: MakeBroker, database: Database[
     broker.declare_queue("default")
     sent = broker.enqueue(message())
     assert take(broker.consume("default", timeout=20))._message == sent
+
+
+@pytest.mark.parametrize("change", [{"msg.options.retries": "x"}, {"msg.actor_name": ["note"]}, {"crashes": "x"}])
+def test_odd_field_stops_no_queue(
+    broker: MongoBroker, queue: Queue, start_worker: StartWorker, change: dict[str, Any]
+) -> None:
+    ran: list[str] = []
+    dramatiq.actor(ran.append, broker=broker, actor_name="note")
+    odd = broker.enqueue(message("note", "odd"))
+    queue.collection.update_one({"_id": UUID(odd.message_id)}, {"$set": change})
+    broker.enqueue(message("note", "fine"))
+    start_worker(broker)
+    broker.join("default", timeout=20_000)
+    assert "fine" in ran
+
+
+def test_claim_that_is_under_way_leaves_no_strays(
+    broker: MongoBroker, consume: Consume, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = consume()
+    assert next(consumer) is None
+    sent = broker.enqueue(message())
+    win = MongoConsumer._win
+
+    def slow(self: MongoConsumer, found: Any, claim: Any) -> Any:
+        won = win(self, found, claim)
+        broker.lookout.next_look_at = 0.0
+        broker.lookout.look()
+        return won
+
+    monkeypatch.setattr(MongoConsumer, "_win", slow)
+    assert take(consumer).message_id == sent.message_id
+    assert queue.state(sent) == "CONSUMED"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ from broker.results import LARGEST_RESULT, MongoResultBackend, ResultTooLarge
 from tests.broker.commands import Commands
 from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
-from tests.broker.queues import message
+from tests.broker.queues import Queue, message
 from tests.waiting import eventually
 
 AN_HOUR_MS = 3_600_000
@@ -40,6 +41,7 @@ class EndedDelivery:
         self.broker = SimpleNamespace(database=database)
         self.is_over = is_over
         self.is_disowned = False
+        self.options: dict[str, Any] = {}
         self.writes: list[Callable[[ClientSession | None], None]] = []
 
     def join_ack(self, write: Callable[[ClientSession | None], None]) -> None:
@@ -324,6 +326,16 @@ def test_result_of_another_client_is_stored_before_the_ack(
     assert backend.get_result(sent) == "x"
 
 
+def test_result_of_a_groups_member_is_stored_before_it_is_counted(
+    backend: MongoResultBackend, work: Callable[..., EndedDelivery]
+) -> None:
+    delivery, sent = work(), message()
+    delivery.options["group_completion_uuid"] = "group"
+    backend.store_result(sent, "x", AN_HOUR_MS)
+    assert delivery.writes == []
+    assert backend.get_result(sent) == "x"
+
+
 def test_result_stored_while_the_actor_runs_is_written_at_once(
     backend: MongoResultBackend, work: Callable[..., EndedDelivery]
 ) -> None:
@@ -350,6 +362,25 @@ def test_message_that_went_to_another_worker_before_it_was_run_stores_no_result(
     finally:
         set_current(None)
     consumer.ack(delivery)
+    with pytest.raises(ResultMissing):
+        backend.get_result(sent)
+
+
+def test_failure_of_a_run_that_lost_its_lease_stores_no_result(
+    results_broker: MongoBroker, backend: MongoResultBackend, queue: Queue, start_worker: StartWorker
+) -> None:
+    ended = Event()
+
+    @dramatiq.actor(broker=results_broker, store_results=True, max_retries=0)
+    def fail() -> None:
+        queue.collection.update_many({}, {"$set": {"state": "DONE"}, "$unset": {"lease": ""}})
+        ended.set()
+        raise ValueError
+
+    sent = fail.send()
+    worker = start_worker(results_broker)
+    assert ended.wait(timeout=20)
+    worker.join()
     with pytest.raises(ResultMissing):
         backend.get_result(sent)
 

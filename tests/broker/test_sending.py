@@ -13,9 +13,11 @@ from dramatiq.common import current_millis
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.message import Message
 from pymongo.database import Database
+from pymongo.errors import BulkWriteError
 
 from app.stack import Servers
 from broker import InvalidUniqueKey, MessageTooLarge, MongoBroker, group, run_in_transaction, transaction
+from broker.errors import is_passing
 from broker.transaction import DURABLE
 from tests.broker.commands import Commands
 from tests.broker.conftest import MakeBroker, StartWorker
@@ -359,3 +361,24 @@ def test_outage_at_the_end_of_a_run_loses_nothing_that_follows(
     second = Queue(database["second"])
     eventually(lambda: queue.state(sent) == "DONE" and second.states() == {"DONE": 2})
     assert sorted(ran) == ["first", "handed on", "handed on"]
+
+
+def test_message_that_is_small_as_json_and_large_as_a_document_is_stored(broker: MongoBroker, queue: Queue) -> None:
+    sent = broker.enqueue(message("note", [0] * 1_500_000))
+    assert "encoded" in queue.document(sent)
+    delivery: Any = eventually(lambda: next(broker.consume("default", timeout=100)))
+    assert delivery.args == ([0] * 1_500_000,)
+
+
+def test_queue_is_not_named_like_the_brokers_own_collections(broker: MongoBroker) -> None:
+    with pytest.raises(ValueError, match="belong to the broker"):
+        broker.declare_queue("dramatiq_workers")
+
+
+def test_write_that_no_majority_confirmed_is_worth_repeating() -> None:
+    unconfirmed = {
+        "writeErrors": [],
+        "writeConcernErrors": [{"code": 64, "errmsg": "waiting for replication timed out"}],
+    }
+    assert is_passing(BulkWriteError(unconfirmed))
+    assert not is_passing(BulkWriteError({"writeErrors": [{"code": 121}], "writeConcernErrors": []}))
