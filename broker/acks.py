@@ -41,7 +41,7 @@ class Acks:
         """Complete a message soon. Does not wait and does not fail."""
         self._pending.append(delivery)
         self._some.set()
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._start()
 
     def close(self, *, within_s: float) -> None:
@@ -56,7 +56,7 @@ class Acks:
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._stopping, self._given_up = Event(), Event()
                 self._thread = Thread(target=self._run, args=(self._stopping,), name="queue-acks", daemon=True)
                 self._thread.start()
@@ -83,7 +83,7 @@ class Acks:
         queue = self._broker.acks[queue_name]
         updates = [
             UpdateMany({"_id": {"$in": ids}, "lease.token": token}, self._broker.completed)
-            for token, ids in _by_token(batch)
+            for token, ids in by_token(batch)
         ]
         is_first_try = True
         while not self._given_up.is_set():
@@ -102,7 +102,7 @@ class Acks:
         return False
 
 
-def _by_token(batch: Iterable[Delivery]) -> Iterable[tuple[UUID, list[UUID]]]:
+def by_token(batch: Iterable[Delivery]) -> Iterable[tuple[UUID, list[UUID]]]:
     """One update a token: with all ids and all tokens in one, an old delivery could end a newer one of its message."""
     ids = defaultdict(list)
     for delivery in batch:

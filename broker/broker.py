@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -100,6 +101,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         self.completed = documents.done(keep_ms=done_ttl_ms)
         self.isolation = Isolation(self, max_crashes=max_crashes)
         self.stopping = Event()
+        self._stopping_since = math.inf
         self.worker: Worker | None = None
         self.worker_threads = 1
         self.shelves: dict[str, Shelf] = {}
@@ -342,6 +344,15 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             self._ensure_indexes(queue_name)
             self.lease.cover(self.queues[queue_name].name)
         self.lookout.start()
+
+    def stop_claims(self) -> None:
+        """Begin to stop: nothing is claimed from now on."""
+        self._stopping_since = time.monotonic()
+        self.stopping.set()
+
+    def has_stopped_for_long(self) -> bool:
+        """Whether it began to stop more than a lease ago, and what it holds is for others to run."""
+        return self.stopping.is_set() and time.monotonic() - self._stopping_since > self.lease_s
 
     def is_paused(self, message: Message[Any] | Delivery) -> bool:
         """Whether the last look found the message's queue or actor paused."""

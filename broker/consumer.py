@@ -16,10 +16,11 @@ from bson import MaxKey, Timestamp
 from dramatiq.broker import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 from dramatiq.logging import get_logger
-from pymongo import UpdateOne
+from pymongo import UpdateMany, UpdateOne
 from pymongo.errors import PyMongoError
 
 from broker import documents
+from broker.acks import by_token
 from broker.delivery import Claim, Delivery
 from broker.documents import Document, State
 from broker.errors import LeaseLost, driver_errors, is_passing
@@ -67,7 +68,9 @@ class MongoConsumer(Consumer):
             if self.queue_name in self.broker.lookout.paused.queues:
                 self._give_back_claimed()
                 self.bell.silence()
-            elif not self._must_wait() and self.bell.is_ringing():
+            elif self._must_wait():
+                self.bell.silence()
+            elif self.bell.is_ringing():
                 is_found = self._claim_what_there_is(deadline)
             if is_found and self._shelf.claimed:
                 continue
@@ -122,7 +125,7 @@ class MongoConsumer(Consumer):
     def _claim_what_there_is(self, deadline: float) -> bool:
         """False when nothing was there to claim, or no room to hold it."""
         room = self._wait_for_room(deadline)
-        if room <= 0 or self.broker.stopping.is_set():
+        if room <= 0 or self.broker.stopping.is_set() or self._must_wait():
             return False
         # Before the look, so that a message arriving during it is not slept through.
         self.bell.silence()
@@ -272,9 +275,14 @@ class MongoConsumer(Consumer):
             message.disown()
             self.logger.warning("Not acknowledged: %s.", error)
         except Exception as error:
+            if self.broker.has_stopped_for_long():
+                self.logger.warning("A message is left to other workers: its outcome cannot be written.")
+                message.disown()
+                self._shelf.let_go(message)
+                return
             is_away = isinstance(error, ConnectionClosed) or (isinstance(error, PyMongoError) and is_passing(error))
             if not is_away:
-                message.drop_writes(error)
+                message.refuse(error)
             # Whatever the reason: the worker repeats what failed with this error. Any other it lets pass, and the
             # message would then stay under a lease that is renewed for as long as this process lives.
             raise ConnectionClosed(error) from error
@@ -292,12 +300,12 @@ class MongoConsumer(Consumer):
         if not held:
             return
         with driver_errors():
-            self.queue.update_many(
-                {
-                    "_id": {"$in": [message.id for message in held]},
-                    "lease.token": {"$in": list({message.token for message in held})},
-                },
-                documents.given_back(),
+            self.queue.bulk_write(
+                [
+                    UpdateMany({"_id": {"$in": ids}, "lease.token": token}, documents.given_back())
+                    for token, ids in by_token(held)
+                ],
+                ordered=False,
             )
         for message in held:
             message.settled = True

@@ -52,6 +52,7 @@ _OWN_WORDS = (
     "rejected by middleware",
     "its repeat cannot be stored",
     "what follows from it cannot be stored",
+    "its outcome cannot be stored",
     "unreadable",
 )
 

@@ -63,6 +63,7 @@ class Delivery(MessageProxy):
         # What an ack has to write. Retries asks for a repeat before the ack, and the ack must write that and no end.
         self.outcome: documents.Outcome = broker.completed
         self._writes: list[Write] = []
+        self._last_word: documents.Outcome | None = None
         self.is_disowned = False
         self._attempts = 1 + int(message.options.get("retries", 0))
 
@@ -78,7 +79,7 @@ class Delivery(MessageProxy):
     @property
     def is_plain(self) -> bool:
         """Whether its ack says nothing but that it is done, and so can be written together with others."""
-        return self.outcome is self.broker.completed and not self._writes and not self.is_canceled
+        return self.outcome is self.broker.completed and not (self._writes or self._last_word or self.is_canceled)
 
     def join_ack(self, write: Write) -> None:
         """Have something stored by the ack (or nack): it commits with the end of this message or not at all.
@@ -88,12 +89,12 @@ class Delivery(MessageProxy):
         if not self.is_disowned:
             self._writes.append(write)
 
-    def drop_writes(self, error: Exception) -> None:
-        """What joined the ack will never be stored: make the message a dead letter that says so."""
-        if self._writes:
-            self._writes.clear()
-            reason = f"what follows from it cannot be stored, {type(error).__name__}"
-            self.outcome = documents.rejected(reason, keep_ms=self.broker.dead_ttl_ms, attempts=self._attempts)
+    def refuse(self, error: Exception) -> None:
+        """The database will never take the outcome, or what joined it: make the message a dead letter that says so."""
+        what = "what follows from it" if self._writes else "its outcome"
+        self._writes.clear()
+        reason = f"{what} cannot be stored, {type(error).__name__}"
+        self._last_word = documents.rejected(reason, keep_ms=self.broker.dead_ttl_ms, attempts=self._attempts)
 
     def put_back(self) -> None:
         """Have it given back untouched, instead of run, by its ack; what middleware wants to store is dropped."""
@@ -112,14 +113,15 @@ class Delivery(MessageProxy):
 
     def finish(self) -> None:
         """Write the outcome, and with it what joined the ack. Raises LeaseLost, with nothing stored."""
-        self._finish(documents.canceled(keep_ms=self.broker.done_ttl_ms) if self.is_canceled else self.outcome)
+        canceled = documents.canceled(keep_ms=self.broker.done_ttl_ms)
+        self._finish(self._last_word or (canceled if self.is_canceled else self.outcome))
 
     def fail_for_good(self) -> None:
         """Make it a dead letter, and store what joined the ack. Raises LeaseLost, with nothing stored."""
         if self.is_canceled:
             self.finish()
         else:
-            self._finish(self._rejected())
+            self._finish(self._last_word or self._rejected())
 
     def settle(self, outcome: documents.Outcome) -> None:
         """Write an outcome if this delivery still holds its lease, inside the caller's transaction if there is one.

@@ -83,6 +83,10 @@ IN_LINE = [("priority", ASCENDING), ("seq", ASCENDING)]
 MAX_MESSAGE_BYTES = 15 * 1024 * 1024
 """Of its JSON. A document holds 16 MB, and a message grows by its traceback."""
 
+LONGEST_REASON = 1_000
+LONGEST_TRACEBACK = 50_000
+"""In characters. What is cut off a traceback is its beginning."""
+
 CENTURY_MS = 100 * 365 * 24 * 3_600_000
 """Times beyond the year 9999 can be stored and not be read again."""
 
@@ -251,7 +255,10 @@ def canceled(*, keep_ms: int) -> Pipeline:
 
 def rejected(reason: str, *, keep_ms: int, attempts: int = 0, traceback: str | None = None) -> Pipeline:
     """A dead letter. `attempts` counts its runs, the last one included."""
-    told = {"reason": reason, "attempts": attempts, **({"traceback": traceback} if traceback else {})}
+    # An error may quote what it was given, and the document still has to hold the message.
+    told: Document = {"reason": reason[:LONGEST_REASON], "attempts": attempts}
+    if traceback:
+        told["traceback"] = traceback[-LONGEST_TRACEBACK:]
     return [
         {"$set": {**_literally(told), "state": State.REJECTED, "failed_at": "$$NOW", "expire_at": after(keep_ms)}},
         {"$unset": _OF_THE_LIVING},

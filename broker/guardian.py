@@ -116,7 +116,7 @@ class Guardian:
             read_preference=ReadPreference.PRIMARY,
         )
         self.workers = self.database[orders["workers"]]
-        self.last_beat = time.monotonic()
+        self.last_beat = clock_s()
         self.rescue_from = self.last_beat + self.lease_s
         self.orphans_from = self.rescue_from
 
@@ -132,7 +132,7 @@ class Guardian:
     def _beat(self) -> None:
         if not is_suspended(self.parent_pid):
             self._renew()
-        now = time.monotonic()
+        now = clock_s()
         if now - self.last_beat > self.lease_s / 2:
             # The database or this machine was away. If that was so for everyone, everyone's lease has run out, and
             # whoever lives must get the time to say so before anything is taken away.
@@ -166,7 +166,7 @@ class Guardian:
 
     def _rescue_expired(self) -> None:
         for worker in self.workers.find({"_id": {"$ne": self.worker_id}, "$expr": {"$lt": ["$expires", "$$NOW"]}}):
-            if time.monotonic() - self.last_beat > self.lease_s / BEATS_PER_LEASE:
+            if clock_s() - self.last_beat > self.lease_s / BEATS_PER_LEASE:
                 # The next renewal comes first, and then the others' documents as they are by then.
                 return
             # The document goes last: as long as it is there, somebody will finish what is begun here.

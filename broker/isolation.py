@@ -39,7 +39,8 @@ class Isolation:
 
     def is_on(self) -> bool:
         """Whether this process holds a suspect that has not run."""
-        return self._suspect is not None and not self._suspect.has_run
+        suspect = self._suspect
+        return suspect is not None and not suspect.has_run
 
     def is_for(self, delivery: Delivery) -> bool:
         return delivery is self._suspect
@@ -49,6 +50,11 @@ class Isolation:
         return not self.is_for(delivery) or sum(shelf.to_run for shelf in self._broker.shelves.values()) == 1
 
     def note_end(self) -> None:
-        """Something has run: the suspect may be alone now."""
-        if self._suspect and self.is_on():
+        """Something has run. The suspect may be alone now; or it was that, and everybody may go on."""
+        if self._suspect is None:
+            return
+        if self.is_on():
             self._broker.lookout.ring(self._suspect.queue_name)
+        else:
+            self._suspect = None
+            self._broker.lookout.ring_all()

@@ -22,6 +22,8 @@ from uuid import UUID, uuid4
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
 
 from broker import guardian, standby
 from broker.guardian import (
@@ -64,7 +66,10 @@ class Lease:
     ) -> None:
         self.worker_id = ""
         self._client = client
-        self._workers = client[database_name][workers_name]
+        # Whatever the client was told: what is trusted has to be on a majority, and read where it was written.
+        self._workers = client[database_name].get_collection(
+            workers_name, write_concern=WriteConcern("majority"), read_preference=ReadPreference.PRIMARY
+        )
         self._lock = Lock()
         self._pid = 0
         self._guardian: subprocess.Popen[bytes] | None = None
@@ -128,8 +133,9 @@ class Lease:
 
     def excuse(self) -> None:
         """Charge nothing that runs now with the end of this process, which was asked to stop."""
-        if self._slots is not None:
-            self._slots[: SLOTS * SLOT_BYTES] = bytes(SLOTS * SLOT_BYTES)
+        for start in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES):
+            # The session behind it stays, to be ended if need be.
+            self._write(start, bytes(MESSAGE_BYTES))
 
     def close(self) -> None:
         """End the lease: the guardian gives back what is still held, uncharged unless it is running, and ends."""

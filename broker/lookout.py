@@ -249,7 +249,8 @@ class Lookout:
 
     def _run(self, stop: Event) -> None:
         while not stop.is_set():
-            if not self._is_anyone_waiting():
+            # In this order: whoever stops this sets the event once more after the question has cleared it.
+            if not self._is_anyone_waiting() and not stop.is_set():
                 self._idle.wait()
             try:
                 self._listen(stop)

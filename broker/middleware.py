@@ -75,7 +75,7 @@ class DeliveryLifecycle(Middleware):
 
     def before_worker_shutdown(self, broker: MongoBroker, worker: Worker) -> None:
         """Stop claiming, and give back at once what waits in this process's memory: others can run it now."""
-        broker.stopping.set()
+        broker.stop_claims()
         broker.lookout.ring_all()
         for shelf in broker.shelves.values():
             shelf.wake()
@@ -166,6 +166,9 @@ class Cancellation(Middleware):
     def before_process_message(self, broker: MongoBroker, message: Delivery) -> None:
         with self._lock:
             self._threads[message.order] = get_ident()
+            if message.is_canceled:
+                # It came while other middleware was at work, and nobody would be told of it again.
+                raise Canceled
 
     def after_process_message(
         self,

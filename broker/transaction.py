@@ -139,3 +139,4 @@ def _commit(session: ClientSession) -> None:
         except PyMongoError as error:
             if not error.has_error_label("UnknownTransactionCommitResult") or time.monotonic() > give_up_at:
                 raise
+        time.sleep(random.uniform(0, 0.1))  # noqa: S311 (as above)

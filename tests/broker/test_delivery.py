@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from dramatiq.errors import ConnectionError as BrokerConnectionError
 from dramatiq.message import Message
 from pymongo.client_session import ClientSession
 
@@ -259,3 +260,25 @@ def test_outside_a_worker_there_is_nothing_to_settle() -> None:
     assert current_delivery() is None
     complete_current()
     reschedule_current(delay_ms=1)
+
+
+def test_error_that_says_too_much_is_cut(
+    broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
+) -> None:
+    delivery.stuff_exception(ValueError("x" * 9_000_000))  # type: ignore[no-untyped-call]
+    consumer.nack(delivery)
+    document = queue.document(delivery._message)
+    assert document["state"] == "REJECTED"
+    assert document["reason"].startswith("ValueError: xxx")
+    assert len(document["reason"]) + len(document["traceback"]) < 100_000
+
+
+def test_outcome_that_is_refused_for_good_becomes_a_dead_letter(
+    broker: MongoBroker, consumer: MongoConsumer, delivery: Delivery, queue: Queue
+) -> None:
+    delivery.outcome = {"$odd": 1}
+    with pytest.raises(BrokerConnectionError):
+        consumer.ack(delivery)
+    # As the worker does with this error.
+    consumer.ack(delivery)
+    assert queue.document(delivery._message)["reason"].startswith("its outcome cannot be stored")

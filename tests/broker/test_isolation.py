@@ -101,3 +101,18 @@ def test_suspects_of_two_queues_run_one_after_the_other(
     for name in ("default", "other"):
         broker.join(name, timeout=20_000)
     assert sorted(runs.noted) == ["here", "there"]
+
+
+def test_others_go_on_when_the_suspect_has_run(
+    broker: MongoBroker, queue: Queue, runs: Runs, start_worker: StartWorker
+) -> None:
+    suspect(queue, runs.wait.send("suspect"))
+    start_worker(broker, threads=4)
+    eventually(lambda: runs.noted == ["suspect"])
+    # Silent, and so at rest: what is sent meanwhile waits for the end.
+    bell = broker.lookout._bells["default"]
+    eventually(lambda: bell._is_waiting)
+    runs.note.send("second")
+    runs.let_go.set()
+    broker.join("default", timeout=20_000)
+    assert runs.noted == ["suspect", "second"]

@@ -70,9 +70,11 @@ class Reader:
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 for line in file:
-                    if line.endswith(b"\n"):
-                        self._read[path] = self._read.get(path, 0) + len(line)
-                        yield json.loads(line)
+                    if not line.endswith(b"\n"):
+                        # Its end is being written just now, and would be taken for a line of its own.
+                        break
+                    self._read[path] = self._read.get(path, 0) + len(line)
+                    yield json.loads(line)
 
 
 def read(folder: Path) -> list[Event]:
