@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from broker.broker import MongoBroker
 
-STOP_WITHIN_S = 0.2
+STOP_WITHIN_S = 0.5
 
 
 class DeliveryLifecycle(Middleware):
