@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import dramatiq
 import pytest
-from dramatiq.broker import get_broker
 from dramatiq.results import Results
 
 from broker import MongoBroker, MongoResultBackend, group
@@ -14,14 +10,12 @@ AN_HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def backend(broker: MongoBroker) -> Iterator[MongoResultBackend]:
+def backend(broker: MongoBroker, monkeypatch: pytest.MonkeyPatch) -> MongoResultBackend:
     """The one of the broker that messages look results up with."""
     made = MongoResultBackend(database=broker.database)
     broker.add_middleware(Results(backend=made))
-    before = get_broker()
-    dramatiq.set_broker(broker)
-    yield made
-    dramatiq.set_broker(before)
+    monkeypatch.setattr("dramatiq.broker.global_broker", broker)
+    return made
 
 
 def test_members_that_are_complete_are_counted_in_whatever_order(
