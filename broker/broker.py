@@ -272,10 +272,10 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         return self.enqueue(message, delay=delay)
 
     def cancel(self, message_id: str, *, queue_name: str = "default") -> bool:
-        """Stop a message: at once while it waits, within a second or so while it runs; False when it has ended.
+        """Stop a message: at once while it waits, within a second or so while it runs; False when no such one lives.
 
         A message that runs gets `Canceled` raised in its actor where the Cancellation middleware is in use, and is not
-        run again in any case. Raises ConnectionError, QueueNotFound, and ValueError for what is no message id.
+        run again in any case. Raises ConnectionError and QueueNotFound.
         """
         queue = self._queue(queue_name)
         try:

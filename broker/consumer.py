@@ -67,9 +67,9 @@ class MongoConsumer(Consumer):
             is_found = False
             if self.queue_name in self.broker.lookout.paused.queues:
                 self._give_back_claimed()
-                self.bell.silence()
+                self.bell.mute()
             elif self._must_wait():
-                self.bell.silence()
+                self.bell.mute()
             elif self.bell.is_ringing():
                 is_found = self._claim_what_there_is(deadline)
             if is_found and self._shelf.claimed:
@@ -119,7 +119,9 @@ class MongoConsumer(Consumer):
         """Whether nothing may be claimed just now, whatever there is."""
         worker = self.broker.worker
         # Its consumers are paused with a worker's threads, but not those of queues that are declared meanwhile.
-        is_paused = worker is not None and all(thread.paused for thread in worker.workers)
+        # A worker that is just starting has queues before it has threads, and is not paused.
+        threads = worker.workers if worker else []
+        is_paused = bool(threads) and all(thread.paused for thread in threads)
         return is_paused or self.broker.isolation.is_on()
 
     def _claim_what_there_is(self, deadline: float) -> bool:

@@ -47,7 +47,7 @@ class Isolation:
 
     def lets_start(self, delivery: Delivery) -> bool:
         """False for the suspect while anything else that this process holds has not run."""
-        return not self.is_for(delivery) or sum(shelf.to_run for shelf in self._broker.shelves.values()) == 1
+        return not self.is_for(delivery) or sum(shelf.to_run for shelf in list(self._broker.shelves.values())) == 1
 
     def note_end(self) -> None:
         """Something has run. The suspect may be alone now; or it was that, and everybody may go on."""

@@ -50,6 +50,11 @@ class Bell:
     def silence(self) -> None:
         self._rung.clear()
 
+    def mute(self) -> None:
+        """Not to ring before the next look or the next change, whatever is due: nothing may be claimed just now."""
+        self._rung.clear()
+        self._due_at = math.inf
+
     def is_ringing(self) -> bool:
         return self._rung.is_set() or self.is_due()
 
@@ -217,7 +222,7 @@ class Lookout:
         for row in of_kind["ready"]:
             self._bells[row["queue"]].ring()
         waits = {row["queue"]: row["wait_ms"] / 1000 for row in of_kind["delayed"]}
-        for queue_name, bell in self._bells.items():
+        for queue_name, bell in list(self._bells.items()):
             bell.expect_due(waits.get(queue_name, math.inf))
         for row in of_kind["held"]:
             if row.get("canceled"):
@@ -240,8 +245,9 @@ class Lookout:
         """
         shelves = self._broker.shelves
         # Asked in this order: a claim that ends in between is in the one or in the other.
-        under_way = {token for queue_name in self._bells for token in shelves[queue_name].claims()}
-        held = {message_id for queue_name in self._bells for message_id in shelves[queue_name].held()}
+        names = list(self._bells)
+        under_way = {token for queue_name in names for token in shelves[queue_name].claims()}
+        held = {message_id for queue_name in names for message_id in shelves[queue_name].held()}
         for row in rows:
             if row["token"] not in under_way and row["id"] not in held:
                 stray = {"_id": row["id"], "lease.token": row["token"]}
@@ -280,8 +286,9 @@ class Lookout:
 
     def _is_anyone_waiting(self) -> bool:
         self._idle.clear()
-        # In this order: who begins to wait after the question sets the event again.
-        return any(bell.has_listener() for bell in self._bells.values())
+        # In this order: who begins to wait after the question sets the event again. And of a copy: queues may be
+        # declared meanwhile, by threads that start.
+        return any(bell.has_listener() for bell in list(self._bells.values()))
 
     def _pass_on(self, stream: DatabaseChangeStream[Document], stop: Event, pace: str) -> str:
         """Ring for what the stream tells, until that is no longer what is wanted; returns the next pace."""

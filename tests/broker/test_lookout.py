@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from dramatiq import Worker
 from pymongo.database import Database
 
 from broker import MongoBroker
@@ -210,3 +211,27 @@ def test_first_due_message_is_known_from_the_look(broker: MongoBroker) -> None:
     broker.lookout.next_look_at = 0.0
     broker.lookout.look()
     assert bell.is_due()
+
+
+@pytest.mark.usefixtures("deaf")
+def test_paused_queue_with_a_due_message_is_waited_for_and_not_asked_all_the_time(
+    broker: MongoBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    wait = Bell.wait
+
+    def counted(bell: Bell, deadline: float) -> None:
+        waits.append(deadline)
+        wait(bell, deadline)
+
+    monkeypatch.setattr(Bell, "wait", counted)
+    broker.pause(queue="default")
+    broker.queues["default"].insert_one({"state": "DELAYED", "due": datetime(2020, 1, 1, tzinfo=UTC)})
+    assert next(broker.consume("default", timeout=400)) is None
+    assert len(waits) <= 3
+
+
+def test_worker_that_has_no_threads_yet_is_not_paused(broker: MongoBroker) -> None:
+    broker.worker = Worker(broker)
+    assert not broker.consume("default")._must_wait()
+    broker.worker = None
