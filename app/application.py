@@ -11,7 +11,6 @@ from anyio import move_on_after, to_thread
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.errors import EXCEPTION_HANDLERS
@@ -73,7 +72,8 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=JSONRequest,
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(title="HuaBan 画伴", version="0.1.0"),
+        # app/openapi describes the routes; the framework's pages would load their programs from elsewhere.
+        openapi_config=None,
         # Bodies are JSON of a few fields; media go to the bucket.
         request_max_body_size=MEGABYTE,
         # Our own line per request says less than the framework's: no address, no body, no header.

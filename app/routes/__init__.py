@@ -2,6 +2,7 @@
 
 from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
+from app.routes.docs import get_docs_file, get_openapi, show_docs, show_redoc
 from app.routes.generation import create_job, get_job, retry_job, stream_job_events
 from app.routes.health import healthz
 from app.routes.init import init
@@ -21,6 +22,10 @@ ROUTES = [
     stream_job_events,
     get_analysis,
     healthz,
+    get_openapi,
+    show_docs,
+    show_redoc,
+    get_docs_file,
     show_page,
     get_page_file,
 ]

@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.dependencies import Owner, TheStudio
 from app.errors import AnyRequest, language_of
+from app.openapi import refusals
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
 from studio import films
@@ -35,7 +36,7 @@ class ArtworkCreate(Payload, frozen=True, kw_only=True):
     audio_asset_id: Id | None = None
 
 
-@post("/artworks", status_code=201)
+@post("/artworks", status_code=201, responses=refusals("NOT_FOUND", "ARTWORK_EXISTS"))
 async def create_artwork(
     data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> ArtworkView:
@@ -53,7 +54,7 @@ async def get_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio
     return await view_artwork(studio, artwork, language_of(request))
 
 
-@get("/gallery")
+@get("/gallery", responses=refusals("CURSOR_INVALID"))
 async def list_gallery(
     owner: Owner,
     studio: TheStudio,

@@ -10,6 +10,7 @@ import msgspec
 from anyio import move_on_after, to_thread
 from litestar import Response, get, post
 from litestar.exceptions import ValidationException
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from pymongo.client_session import ClientSession
@@ -18,6 +19,7 @@ from actors import send_step
 from app.dependencies import Owner, TheHub, TheStudio
 from app.errors import AnyRequest, language_of
 from app.live import Hub
+from app.openapi import refusals
 from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_event, view_job
 from broker import run_in_transaction
@@ -56,7 +58,12 @@ class JobCreate(Payload, frozen=True, kw_only=True):
         return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
 
 
-@post("/generation/jobs", status_code=202, sync_to_thread=True)
+@post(
+    "/generation/jobs",
+    status_code=202,
+    sync_to_thread=True,
+    responses=refusals("NOT_FOUND", "NO_STORY", "NO_DRAWING", "STORY_IN_USE"),
+)
 def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
@@ -99,7 +106,7 @@ async def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, reques
     return view_job(await _find(studio, owner, job_id), language_of(request))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202)
+@post("/generation/jobs/{job_id:str}/retry", status_code=202, responses=refusals("JOB_NOT_RETRYABLE"))
 async def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
@@ -121,7 +128,13 @@ def _retry(studio: Studio, job: Job, request_id: str) -> Job:
         raise StudioError("JOB_NOT_RETRYABLE") from error
 
 
-@get("/generation/jobs/{job_id:str}/events")
+@get(
+    "/generation/jobs/{job_id:str}/events",
+    responses={
+        200: ResponseSpec(str, media_type="text/event-stream", description="The events. 事件流。"),
+        204: ResponseSpec(None, description="The job has ended, and all was told. 任务已结束，事件都已发送。"),
+    },
+)
 async def stream_job_events(
     job_id: FromPath[str],
     owner: Owner,

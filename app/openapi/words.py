@@ -1,0 +1,86 @@
+"""The Chinese half of the description, and the words that no handler has. The English half is in the handlers."""
+
+from __future__ import annotations
+
+from studio.language import Text
+
+TITLE = "HuaBan 画伴"
+ABOUT = Text(
+    zh=(
+        "孩子画画、讲故事，得到一部会动的影片。每个请求都在 X-Client-Id 里"
+        "说明自己是谁（自己生成并保存的 10 至 64 个字符）。"
+        "时间为 UTC，大小以字节计。错误统一为 application/problem+json：程序看 code，人看 message 和 nextStep，"
+        "语言由 Accept-Language 决定。"
+    ),
+    en=(
+        "A child draws, tells the story aloud, and gets a moving picture back. Every call names its client in "
+        "X-Client-Id, 10 to 64 characters that the client made up and keeps. Times are UTC, sizes are bytes. Every "
+        "refusal is application/problem+json: programs read its code, people its message and nextStep, in the language "
+        "of Accept-Language."
+    ),
+)
+
+CLIENT_ID = Text(
+    zh="客户端自己生成的标识，请像密码一样保管。AUTH_MODE=single 时可以省略。",
+    en="What the client calls itself. It opens all its works: keep it like a password. AUTH_MODE=single needs none.",
+)
+
+HEADERS: dict[str, Text] = {
+    "Location": Text("新任务的地址。", "Where the new job is."),
+    "Retry-After": Text("几秒之后可以重试。", "How many seconds to wait before the next try."),
+    "X-Request-Id": Text(
+        "这次请求的编号，联系管理员时请提供；可以用同名请求头自己指定。",
+        "The id of this call, for questions to the operator; a caller's own is taken over.",
+    ),
+}
+HEADERS_OF_STATUS: dict[int, tuple[str, ...]] = {202: ("Location",)}
+
+STATUSES: dict[int, Text] = {
+    200: Text("成功。", "Done."),
+    201: Text("已创建。", "It is made."),
+    202: Text("已接受，正在进行。", "It is accepted, and under way."),
+    204: Text("成功，没有内容。", "Done, and there is nothing to tell."),
+}
+
+TAGS: dict[str, Text] = {
+    "init": Text("开始", "Hello"),
+    "media": Text("上传与媒体", "Uploads and media"),
+    "artworks": Text("作品与画廊", "Artworks and the gallery"),
+    "generation": Text("制作任务", "Jobs"),
+    "analyses": Text("画面解读", "Readings of drawings"),
+    "health": Text("运行状况", "Health"),
+}
+"""By the module of the routes, in the order of the page."""
+
+PARAMETERS: dict[str, Text] = {
+    "artworkId": Text("作品编号。", "The id of an artwork."),
+    "jobId": Text("任务编号。", "The id of a job."),
+    "cursor": Text(
+        "上一页返回的 nextCursor；不填则从最新的开始。",
+        "The nextCursor of the page before; the newest come first without.",
+    ),
+    "limit": Text("一页最多几条。", "How many there are on a page at most."),
+    "Last-Event-ID": Text(
+        "已经收到的最后一个事件的编号，只发送之后的事件。",
+        "The number of the last event that was received; those after it are sent.",
+    ),
+}
+
+OPERATIONS: dict[str, str] = {
+    "init": "登记客户端，并告诉它上传的限制。",
+    "presign_upload": "申请一个上传地址。只能用它上传这一种类型、这么多字节的一个文件。",
+    "commit_media": "检查上传的文件，并使它可用。重复提交得到同一个媒体。",
+    "create_artwork": "用已提交的媒体创建作品。重复调用得到同一个作品。",
+    "get_artwork": "一个作品，包括影片、文字和最新的任务。",
+    "list_gallery": "这个客户端的作品，新的在前。",
+    "create_job": "申请制作影片。同一个故事的影片正在制作时，返回正在进行的任务。",
+    "get_job": "任务进行到了哪里。",
+    "retry_job": "让失败的任务从失败的那一步继续；之前完成的都保留。",
+    "stream_job_events": (
+        "任务的服务器推送事件（SSE），从头开始，或从 Last-Event-ID 之后开始，直到任务结束。"
+        "流结束后浏览器会重新连接；没有新的事件时，204 让它停下。"
+    ),
+    "get_analysis": "对作品画面的最新解读。",
+    "healthz": "数据库和文件存储有响应、等待的工作有人处理时为 200，否则为 503。",
+}
+"""By the name of the handler. The first sentence is the summary."""
