@@ -103,6 +103,12 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("没有找到这项内容。", "请检查编号是否正确，或返回画廊重新选择。"),
         en=("There is no such thing here.", "Check the id, or go back to the gallery and choose again."),
     ),
+    "MEDIA_LINK_EXPIRED": _row(
+        403,
+        403,
+        zh=("这个媒体地址无效或已过期。", "请重新打开作品，使用新的地址。"),
+        en=("This media address is not valid any more.", "Open the artwork again, and use the address given there."),
+    ),
     "METHOD_NOT_ALLOWED": _row(
         405,
         405,

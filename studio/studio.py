@@ -13,6 +13,7 @@ from studio.clients import Clients
 from studio.events import Events
 from studio.jobs import Jobs
 from studio.media_assets import MediaAssets
+from studio.media_links import MediaLinks
 from studio.migrations import migrate
 from studio.objects import ObjectStore
 from studio.providers import Providers
@@ -38,6 +39,7 @@ class Studio:
             settings.mongodb_db, codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
         )
         self.objects = ObjectStore(settings)
+        self.media_links = MediaLinks(settings)
         self.providers = Providers(settings, self.objects)
         self.clients = Clients(self.database["clients"])
         self.media_assets = MediaAssets(self.database["media_assets"])
