@@ -12,8 +12,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from app.openapi import words
 from app.openapi.examples import VALUES, example_of
 from app.openapi.operations import Operation, operations_of
-from app.openapi.parameters import Parameter, camel, describe_parameter, parameters_of
-from app.openapi.refusals import Problem, refusal_example, refusals_of, response_of
+from app.openapi.parameters import Parameter, camel
+from app.openapi.problems import refusal_example, refusals_of, response_of
+from app.openapi.refusals import Problem
 from app.openapi.schemas import Schemas
 from studio.errors import REGISTRY
 from studio.language import Text
@@ -21,10 +22,11 @@ from studio.language import Text
 Json = dict[str, Any]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])")
+_UNNAMED = Text("", "")
 
 
 def describe(app: Litestar) -> Json:
-    """The description of an application's routes."""
+    """The description of an application's routes. Raises TypeError for an answer that has no JSON and is not declared."""
     operations = list(operations_of(app))
     schemas = Schemas(
         [
@@ -45,7 +47,7 @@ def describe(app: Litestar) -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": _name(text)} for text in words.TAGS.values()],
+        "tags": [{"name": _in_one_line(text)} for text in words.TAGS.values()],
         "paths": paths,
         "components": {
             "schemas": schemas.components,
@@ -64,19 +66,19 @@ def describe(app: Litestar) -> Json:
 
 
 def _operation(operation: Operation, schemas: Schemas) -> Json:
-    handler = operation.handler
-    responses = {status: response_of(status, symbols) for status, symbols in refusals_of(handler).items()}
+    text = Text(zh=words.OPERATIONS.get(operation.name, ""), en=operation.doc)
+    refused = refusals_of(operation)
+    responses = {status: response_of(status, symbols) for status, symbols in refused.items()}
     # The answers go before: a /healthz that is red is no refusal.
     responses |= {status: _answer(status, spec, schemas) for status, spec in operation.answers.items()}
-    text = Text(zh=words.OPERATIONS.get(operation.name, ""), en=operation.doc)
     described: Json = {
         "operationId": camel(operation.name),
-        "tags": [_name(words.TAGS[operation.tag])],
-        "summary": _name(Text(zh=_first_sentence(text.zh), en=_first_sentence(text.en))),
+        "tags": [_in_one_line(words.TAGS.get(operation.module, _UNNAMED))],
+        "summary": _in_one_line(Text(zh=_first_sentence(text.zh), en=_first_sentence(text.en))),
         "description": _both(text),
-        "parameters": [_parameter(parameter) for parameter in parameters_of(handler)],
-        "responses": {str(status): response for status, response in sorted(responses.items())},
-        "security": [{"clientId": []}] if operation.needs_client else [],
+        "parameters": [_parameter(parameter) for parameter in operation.parameters],
+        "responses": {str(status): responses[status] for status in sorted(responses)},
+        "security": _security(operation, refused),
     }
     if operation.body:
         media_type, kind = operation.body
@@ -84,9 +86,22 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
     return described
 
 
+def _security(operation: Operation, refused: dict[int, list[str]]) -> list[Json]:
+    if "CLIENT_ID_REQUIRED" not in refused.get(400, []):
+        return []
+    # A handler that looks for the client itself has another way in, too.
+    return [{"clientId": []}] if "owner" in operation.names else [{}, {"clientId": []}]
+
+
 def _parameter(parameter: Parameter) -> Json:
-    text = words.PARAMETERS.get(parameter.name, Text("", ""))
-    return describe_parameter(parameter, _both(text), VALUES.get(parameter.name))
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.is_required,
+        "description": _both(words.PARAMETERS.get(parameter.name, _UNNAMED)),
+        "schema": parameter.schema,
+        "example": VALUES.get(parameter.name),
+    }
 
 
 def _answer(status: int, spec: ResponseSpec, schemas: Schemas) -> Json:
@@ -110,7 +125,7 @@ def _header(name: str, text: Text) -> Json:
     return {"description": _both(text), "schema": {"type": "string"}, "example": VALUES[name]}
 
 
-def _name(text: Text) -> str:
+def _in_one_line(text: Text) -> str:
     return f"{text.en} {text.zh}"
 
 

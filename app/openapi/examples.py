@@ -24,6 +24,7 @@ VALUES: Json = {
         "size": 482_113,
     },
     "ArtworkCreate": {
+        "thumbUrl": f"{_MEDIA}/thumb/v1/{_PICTURE}.jpg?e=1795361400&t=image/jpeg&s=P0xd",
         "title": "The fox and the balloon",
         "description": "A fox finds a red balloon.",
         "coverAssetId": _PICTURE,
@@ -77,6 +78,7 @@ VALUES: Json = {
     "storyMaxCharacters": 2_000,
     "summary": "Red and green fill most of the paper.",
     "tags": ["colourful"],
+    "thumbUrl": f"{_MEDIA}/thumb/v1/{_PICTURE}.jpg?e=1795361400&t=image/jpeg&s=P0xd",
     "title": "The fox and the balloon",
     "transcript": "A fox finds a red balloon.",
     "transcriptStatus": "ready",
@@ -92,6 +94,10 @@ VALUES: Json = {
     "cursor": "MTc5NTM2MDc2MDAwMCBRM3BadEIwbVM2bUp4OFZ3WWsxUjJn",
     "limit": 20,
     "Last-Event-ID": 17,
+    "e": "1795361400",
+    "t": "image/png",
+    "s": "Zk3nYp0qW8uT5vRx2mKc1g",
+    "download": False,
     # Headers of answers.
     "Location": "/generation/jobs/h2Wn6CqKT9i0yXb4VdRs7w",
     "Retry-After": "5",

@@ -1,9 +1,10 @@
-"""The operations of the API: each handler with its method and path, and the types that it reads and answers with."""
+"""The operations of the API: each handler with its method and path, and what it reads and answers with."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
@@ -15,15 +16,16 @@ from litestar.params import BodyKwarg
 from litestar.routes import HTTPRoute
 from litestar.utils.helpers import unwrap_partial
 
-from app.openapi.parameters import camel
+from app.openapi.parameters import Parameter, camel, parameter_of, path_parameter
 from app.openapi.refusals import Refused
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
     method: str
     path: str
     """As in the description, with parameters in camelCase."""
+    parameters: list[Parameter]
     handler: HTTPRouteHandler
 
     @property
@@ -31,8 +33,8 @@ class Operation:
         return self.handler.handler_name
 
     @property
-    def tag(self) -> str:
-        """The module of its route."""
+    def module(self) -> str:
+        """Of its route."""
         return str(unwrap_partial(self.handler.fn).__module__).rpartition(".")[2]
 
     @property
@@ -40,8 +42,9 @@ class Operation:
         return inspect.getdoc(unwrap_partial(self.handler.fn)) or ""
 
     @property
-    def needs_client(self) -> bool:
-        return "owner" in self.handler.parsed_fn_signature.parameters
+    def names(self) -> AbstractSet[str]:
+        """What the handler is given, dependencies included."""
+        return self.handler.parsed_fn_signature.parameters.keys()
 
     @property
     def body(self) -> tuple[str, Any] | None:
@@ -49,25 +52,28 @@ class Operation:
         field = self.handler.parsed_fn_signature.parameters.get("data")
         if field is None:
             return None
-        body = field.kwarg_definition
-        media_type = body.media_type if isinstance(body, BodyKwarg) else RequestEncodingType.JSON
-        return str(media_type.value if isinstance(media_type, RequestEncodingType) else media_type), field.annotation
+        wanted = field.kwarg_definition
+        encoding = wanted.media_type if isinstance(wanted, BodyKwarg) else RequestEncodingType.JSON
+        return str(encoding.value if isinstance(encoding, RequestEncodingType) else encoding), field.annotation
+
+    @property
+    def specs(self) -> Mapping[int, ResponseSpec]:
+        """What the handler itself says of its answers."""
+        return self.handler.responses or {}
 
     @property
     def answers(self) -> dict[int, ResponseSpec]:
-        """What it answers with when it refuses nothing, by status; a handler's `responses` go before its annotation."""
-        declared = {
-            status: spec for status, spec in (self.handler.responses or {}).items() if not isinstance(spec, Refused)
-        }
+        """What it answers with when it refuses nothing, by status; what the handler says goes before its annotation."""
+        declared = {status: spec for status, spec in self.specs.items() if not isinstance(spec, Refused)}
         kind = self.handler.parsed_fn_signature.return_type.annotation
         if get_origin(kind) is Response:
             (kind,) = get_args(kind)
         usual = ResponseSpec(kind, description="", media_type="application/json")
-        return dict(sorted({self.handler.status_code: usual, **declared}.items()))
+        return {self.handler.status_code: usual, **declared}
 
 
 def operations_of(app: Litestar) -> Iterator[Operation]:
-    """Every operation that is described, in the order of the routes."""
+    """Every operation that is described, in the order of the routes. HEAD answers like GET, and goes without saying."""
     for route in app.routes:
         if not isinstance(route, HTTPRoute):
             continue
@@ -76,4 +82,7 @@ def operations_of(app: Litestar) -> Iterator[Operation]:
             path = path.replace(f"{{{name}}}", f"{{{camel(name)}}}")
         for method, (handler, _) in route.route_handler_map.items():
             if handler.resolve_include_in_schema() and method != "HEAD":
-                yield Operation(method, path, handler)
+                fields = handler.parsed_fn_signature.parameters
+                sent = [parameter for name, field in fields.items() if (parameter := parameter_of(name, field))]
+                places = [path_parameter(name) for name in route.path_parameters]
+                yield Operation(method, path, [*places, *sent], handler)

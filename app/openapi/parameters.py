@@ -8,56 +8,43 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
-from litestar.params import HeaderParameter, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import Empty
 from litestar.typing import FieldDefinition
 from msgspec import Meta
 
 Json = dict[str, Any]
-Place = Literal["path", "query", "header"]
-_PLACES: dict[type[object], Place] = {
-    PathParameter: "path",
-    QueryParameter: "query",
-    HeaderParameter: "header",
-}
+
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
     name: str
-    """As it is sent; that of a path parameter, which is not sent, in camelCase."""
-    place: Place
+    """As it is sent; that of a place in the path in camelCase."""
+    place: Literal["path", "query", "header"]
     schema: Json
     is_required: bool
 
-
-def parameters_of(handler: HTTPRouteHandler) -> list[Parameter]:
-    """The parameters of a route, in the order of the handler's own."""
-    found = []
-    for name, field in handler.parsed_fn_signature.parameters.items():
-        place = _PLACES.get(type(field.kwarg_definition))
-        if place:
-            sent = camel(name) if place == "path" else getattr(field.kwarg_definition, "name", None) or name
-            found.append(Parameter(sent, place, _schema(field), is_required=field.default is Empty))
-    return found
+    @property
+    def is_constrained(self) -> bool:
+        """Whether some value of it is no valid input. In a path, such a value only names nothing."""
+        return self.place != "path" and self.schema != {"type": "string"}
 
 
-def is_constrained(parameter: Parameter) -> bool:
-    """Whether some value of it is refused; any text is an id of something that may exist."""
-    return parameter.place != "path" and parameter.schema != {"type": "string"}
+def path_parameter(name: str) -> Parameter:
+    return Parameter(camel(name), "path", {"type": "string"}, is_required=True)
 
 
-def describe_parameter(parameter: Parameter, description: str, example: object) -> Json:
-    return {
-        "name": parameter.name,
-        "in": parameter.place,
-        "required": parameter.is_required,
-        "description": description,
-        "schema": parameter.schema,
-        "example": example,
-    }
+def parameter_of(name: str, field: FieldDefinition) -> Parameter | None:
+    """What a handler's parameter takes from query or headers; None when it is given something else."""
+    match field.kwarg_definition:
+        case QueryParameter(name=sent):
+            return Parameter(sent or name, "query", _schema(field), is_required=field.default is Empty)
+        case HeaderParameter(name=sent):
+            return Parameter(sent or name, "header", _schema(field), is_required=field.default is Empty)
+        case _:
+            return None
 
 
 def camel(name: str) -> str:

@@ -1,33 +1,15 @@
-"""Which refusals a route may answer with: what its handler declares, and what follows from the handler itself."""
+"""What a refusal looks like, and how a handler says which ones it may answer with."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
 
-from app.openapi.parameters import is_constrained, parameters_of
 from app.views.view import View
-from studio.errors import REGISTRY, describe
-from studio.language import Language
-
-Json = dict[str, Any]
-
-EXAMPLE_PARAMS: dict[str, str | float] = {
-    "kind": "image",
-    "mime": "image/tiff",
-    "max_bytes": 20_000_000,
-    "pixels": 60_000_000,
-    "max_pixels": 50_000_000,
-    "seconds": 200,
-    "max_seconds": 180,
-}
-"""What the placeholders in the registry's words stand for in examples."""
-RETRY_LATER = {429, 503}
+from studio.errors import REGISTRY
 
 
 class FieldError(View, frozen=True, kw_only=True):
@@ -66,7 +48,7 @@ class Refused(ResponseSpec):
 
 
 def refusals(*symbols: str) -> dict[int, ResponseSpec]:
-    """For a handler's `responses`: these symbols of the registry, beyond those that follow from the handler.
+    """For a handler's `responses`: symbols of the registry, beyond those that follow from the handler itself.
 
     Raises KeyError for a symbol that the registry does not know.
     """
@@ -77,63 +59,3 @@ def refusals(*symbols: str) -> dict[int, ResponseSpec]:
         status: Refused(Problem, media_type="application/problem+json", symbols=tuple(group))
         for status, group in by_status.items()
     }
-
-
-def refusals_of(handler: HTTPRouteHandler) -> dict[int, list[str]]:
-    """All refusals of a route by their status."""
-    declared = [spec.symbols for spec in (handler.responses or {}).values() if isinstance(spec, Refused)]
-    symbols = {*_implied(handler), *(symbol for group in declared for symbol in group)}
-    by_status: dict[int, list[str]] = defaultdict(list)
-    for symbol in REGISTRY:
-        if symbol in symbols:
-            by_status[REGISTRY[symbol].status].append(symbol)
-    return dict(sorted(by_status.items()))
-
-
-def _implied(handler: HTTPRouteHandler) -> set[str]:
-    names = handler.parsed_fn_signature.parameters.keys()
-    parameters = parameters_of(handler)
-    symbols = {"INTERNAL"}
-    if "studio" in names:
-        symbols.add("DATABASE_UNAVAILABLE")
-    if "owner" in names:
-        symbols |= {"CLIENT_ID_REQUIRED", "CLIENT_ID_INVALID"}
-    if "data" in names:
-        symbols |= {"INVALID_INPUT", "INVALID_JSON", "BODY_TOO_LARGE"}
-    if any(parameter.place == "path" for parameter in parameters):
-        symbols.add("NOT_FOUND")
-    if any(is_constrained(parameter) for parameter in parameters):
-        symbols.add("INVALID_INPUT")
-    return symbols
-
-
-def response_of(status: int, symbols: list[str]) -> Json:
-    """The description of one status, with an example of each refusal that has it."""
-    told = (f"`{symbol}` {_words(symbol, 'en')} {_words(symbol, 'zh')}" for symbol in symbols)
-    headers = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
-    if status in RETRY_LATER:
-        headers["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
-    return {
-        "description": "\n\n".join(told),
-        "headers": headers,
-        "content": {
-            "application/problem+json": {
-                "schema": {"$ref": "#/components/schemas/Problem"},
-                "examples": {symbol: {"$ref": f"#/components/examples/{symbol}"} for symbol in symbols},
-            }
-        },
-    }
-
-
-def refusal_example(symbol: str) -> Json:
-    """What a refusal looks like, in English."""
-    status = REGISTRY[symbol].status
-    words = describe(symbol, EXAMPLE_PARAMS, "en")
-    body: Json = {"type": "about:blank", "title": words["message"], "status": status, **words}
-    if symbol == "INVALID_INPUT":
-        body["errors"] = [{"field": "title", "message": "Expected `str` of length <= 80"}]
-    return {"summary": _words(symbol, "zh"), "value": {**body, "requestId": "r2VgqH9rN0uXo5m7bTzJ1Q"}}
-
-
-def _words(symbol: str, language: Language) -> str:
-    return str(describe(symbol, EXAMPLE_PARAMS, language)["message"])

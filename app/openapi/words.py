@@ -60,6 +60,11 @@ PARAMETERS: dict[str, Text] = {
         "The nextCursor of the page before; the newest come first without.",
     ),
     "limit": Text("一页最多几条。", "How many there are on a page at most."),
+    "key": Text("媒体地址中的路径。", "The path in a media address."),
+    "e": Text("地址的有效期（Unix 秒），原样发送。", "When the address ends, in Unix seconds. Sent as it was given."),
+    "t": Text("文件类型，原样发送。", "The type of the file. Sent as it was given."),
+    "s": Text("地址的签名，原样发送。", "The signature of the address. Sent as it was given."),
+    "download": Text("让浏览器保存文件，而不是显示。", "Lets a browser save the file instead of showing it."),
     "Last-Event-ID": Text(
         "已经收到的最后一个事件的编号，只发送之后的事件。",
         "The number of the last event that was received; those after it are sent.",
@@ -70,6 +75,10 @@ OPERATIONS: dict[str, str] = {
     "init": "登记客户端，并告诉它上传的限制。",
     "presign_upload": "申请一个上传地址。只能用它上传这一种类型、这么多字节的一个文件。",
     "commit_media": "检查上传的文件，并使它可用。重复提交得到同一个媒体。",
+    "read_media": (
+        "图片、录音或影片的内容，地址来自其他接口的返回。"
+        "地址本身带有授权（e、t、s）；没有时需要拥有者的 X-Client-Id。download 让浏览器保存文件。"
+    ),
     "create_artwork": "用已提交的媒体创建作品。重复调用得到同一个作品。",
     "get_artwork": "一个作品，包括影片、文字和最新的任务。",
     "list_gallery": "这个客户端的作品，新的在前。",
