@@ -26,7 +26,7 @@ _UNNAMED = Text("", "")
 
 
 def describe(app: Litestar) -> Json:
-    """The description of an application's routes. Raises TypeError for an answer that has no JSON and is not declared."""
+    """The description of an application's routes. Raises TypeError for an answer that is no JSON and not declared."""
     operations = list(operations_of(app))
     schemas = Schemas(
         [

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
+from anyio import to_thread
 from litestar import Litestar, Response, get
 from litestar.params import FromPath
 
@@ -22,10 +23,11 @@ FILES = {name: file for folder in _FOLDERS for name, file in read_folder(folder)
 _POLICY = policy(style_src="'self' 'unsafe-inline'", img_src="'self' data:", worker_src="'self' blob:")
 
 
-@get(["/openapi.json", "/schema/openapi.json"], include_in_schema=False, sync_to_thread=False)
-def get_openapi(request: AnyRequest) -> Response[bytes]:
+@get(["/openapi.json", "/schema/openapi.json"], include_in_schema=False)
+async def get_openapi(request: AnyRequest) -> Response[bytes]:
     """The description for programs."""
-    return answer(_description(request.app), request, policy=_POLICY)
+    # The first time it takes a tenth of a second.
+    return answer(await to_thread.run_sync(_description, request.app), request, policy=_POLICY)
 
 
 @get(["/docs", "/schema"], include_in_schema=False, sync_to_thread=False)
