@@ -19,6 +19,7 @@ from app.front import ObjectFront
 from app.identity import provide_owner
 from app.live import Hub
 from app.media_door import MediaDoor
+from app.metrics import QueueFigures
 from app.requests import JSONRequest, RequestLine, base_of
 from app.routes import ROUTES
 from app.views import Links
@@ -46,6 +47,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
+    queue_figures = QueueFigures(broker)
     media_door = MediaDoor(studio.objects, settings)
 
     def provide_links(request: AnyRequest) -> Links:
@@ -76,6 +78,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
+            "queue_figures": Provide(lambda: queue_figures, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },
         state=State({"settings": settings}),

@@ -6,6 +6,7 @@ from litestar.di import NamedDependency
 
 from app.live import Hub
 from app.media_door import MediaDoor
+from app.metrics import QueueFigures
 from app.views import Links
 from broker import MongoBroker
 from studio.studio import Studio
@@ -15,4 +16,5 @@ TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
 TheMediaDoor = NamedDependency[MediaDoor]
+TheQueueFigures = NamedDependency[QueueFigures]
 TheLinks = NamedDependency[Links]

@@ -12,6 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from pymongo.errors import PyMongoError
 
+from app.metrics import count_refusal
 from broker.errors import is_passing
 from studio.errors import REGISTRY, StudioError, describe
 from studio.language import Language
@@ -43,6 +44,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Problem:
+    count_refusal(symbol)
     status = REGISTRY[symbol].status
     words = describe(symbol, params, language_of(request))
     body = {

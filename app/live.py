@@ -41,6 +41,11 @@ class Hub:
     def stop(self) -> None:
         self._stop.set()
 
+    @property
+    def watchers(self) -> int:
+        """How many streams are open."""
+        return sum(map(len, self._watchers.values()))
+
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:
         """An event that is set whenever the job may have news."""

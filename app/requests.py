@@ -12,6 +12,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import InternalServerException, SerializationException
 
 from app.asgi import ASGIApp, Message, Receive, Scope, Send
+from app.metrics import count_answer
 from studio.errors import StudioError
 from studio.records import new_id
 
@@ -53,6 +54,7 @@ class RequestLine:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                count_answer(scope["method"], scope.get("path_template", ""), status, time.monotonic() - began)
                 headers = MutableScopeHeaders.from_message(message)  # type: ignore[arg-type]
                 headers["X-Request-Id"] = request_id
                 for name, value in _HEADERS.items():

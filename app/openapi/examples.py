@@ -24,7 +24,6 @@ VALUES: Json = {
         "size": 482_113,
     },
     "ArtworkCreate": {
-        "thumbUrl": f"{_MEDIA}/thumb/v1/{_PICTURE}.jpg?e=1795361400&t=image/jpeg&s=P0xd",
         "title": "The fox and the balloon",
         "description": "A fox finds a red balloon.",
         "coverAssetId": _PICTURE,
@@ -79,8 +78,8 @@ VALUES: Json = {
     "storyMaxCharacters": 2_000,
     "summary": "Red and green fill most of the paper.",
     "tags": ["colourful"],
-    "thumbUrl": f"{_MEDIA}/thumb/v1/{_PICTURE}.jpg?e=1795361400&t=image/jpeg&s=P0xd",
     "title": "The fox and the balloon",
+    "thumbUrl": f"{_MEDIA}/thumb/v1/{_PICTURE}.jpg?e=1795361400&t=image/jpeg&s=P0xd",
     "transcript": "A fox finds a red balloon.",
     "transcriptStatus": "ready",
     "updatedAt": _TIME,

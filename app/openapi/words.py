@@ -49,6 +49,7 @@ TAGS: dict[str, Text] = {
     "generation": Text("制作任务", "Jobs"),
     "analyses": Text("画面解读", "Readings of drawings"),
     "health": Text("运行状况", "Health"),
+    "metrics": Text("指标", "Figures"),
 }
 """By the module of the routes, in the order of the page."""
 
@@ -90,6 +91,7 @@ OPERATIONS: dict[str, str] = {
         "流结束后浏览器会重新连接；没有新的事件时，204 让它停下。"
     ),
     "get_analysis": "对作品画面的最新解读。",
+    "get_metrics": "本进程回应了哪些请求、用了多久，以及队列的情况，为 Prometheus 文本格式。",
     "healthz": "数据库和文件存储有响应、等待的工作有人处理时为 200，否则为 503。",
 }
 """By the name of the handler. The first sentence is the summary."""

@@ -7,6 +7,7 @@ from app.routes.generation import create_job, get_job, retry_job, stream_job_eve
 from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload, read_media
+from app.routes.metrics import get_metrics
 from app.routes.page import get_page_file, show_page
 
 ROUTES = [
@@ -23,6 +24,7 @@ ROUTES = [
     stream_job_events,
     get_analysis,
     healthz,
+    get_metrics,
     get_openapi,
     show_docs,
     show_redoc,
