@@ -11,7 +11,7 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test soak check bench clean
+.PHONY: help install demo run test soak check docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -46,6 +46,9 @@ check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_house.py
+
+docs: $(READY)  ## Write docs/database.md anew, from the code
+	@$(BIN)/python -m studio.schema_docs
 
 bench: $(BENCH_READY)  ## Print the figures of this machine, and of the queue beside other queues
 	@$(BIN)/python -m bench

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import DESCENDING, IndexModel
+from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio.indexes import Index
 from studio.providers.interfaces import Words
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
@@ -64,7 +65,13 @@ class ArtworkIDTaken(Exception):
     """An artwork has this id, whoever owns it. Raised through a transaction, which the server has aborted."""
 
 
-INDEXES = [IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="gallery")]
+INDEXES = [
+    Index(
+        [("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="gallery",
+        why="A client's artworks, newest first, from any place on.",
+    )
+]
 
 
 class Artworks:

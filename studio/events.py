@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.records import Documents, upsert
 
 KEEP_S = 30 * 24 * 3600
@@ -37,9 +38,14 @@ class EventCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"owner": "
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("seq", ASCENDING)], name="log", unique=True),
-    IndexModel([("job_id", ASCENDING), ("seq", ASCENDING)], name="job"),
-    IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=KEEP_S),
+    Index(
+        [("owner", ASCENDING), ("seq", ASCENDING)],
+        name="log",
+        unique=True,
+        why="An owner's events after a number. A number is given once.",
+    ),
+    Index([("job_id", ASCENDING), ("seq", ASCENDING)], name="job", why="A job's events after a number."),
+    Index([("at", ASCENDING)], name="expiry", expireAfterSeconds=KEEP_S, why="Nobody asks for older ones."),
 ]
 
 

@@ -15,13 +15,14 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio import pipelines
 from studio.artworks import Artwork
 from studio.events import Events
+from studio.indexes import Index
 from studio.pipelines import JobKind, Phase
 from studio.providers.interfaces import AnimationRequest
 from studio.reads import Loops, Read, Reads
@@ -127,16 +128,21 @@ class Job(Record, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", ASCENDING)], name="owner"),
-    IndexModel([("artwork_id", ASCENDING), ("created_at", ASCENDING)], name="artwork"),
-    # One live job of a kind per artwork: a second tap on the button watches the first one's job.
-    IndexModel(
+    Index([("owner", ASCENDING), ("created_at", ASCENDING)], name="owner", why="A client's jobs, newest first."),
+    Index([("artwork_id", ASCENDING), ("created_at", ASCENDING)], name="artwork", why="The newest job of an artwork."),
+    Index(
         [("artwork_id", ASCENDING), ("kind", ASCENDING)],
         name="live",
         unique=True,
         partialFilterExpression={"live": True},
+        why="One live job of a kind per artwork: a second tap on the button watches the first one's job.",
     ),
-    IndexModel([("live", ASCENDING), ("updated_at", ASCENDING)], name="quiet", partialFilterExpression={"live": True}),
+    Index(
+        [("live", ASCENDING), ("updated_at", ASCENDING)],
+        name="quiet",
+        partialFilterExpression={"live": True},
+        why="Live jobs that nothing happened to for long, for the sweep.",
+    ),
 ]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record, from_document, insert
 
@@ -43,9 +44,16 @@ class MediaAsset(Record, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
-    IndexModel(
-        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
+    Index(
+        [("owner", ASCENDING), ("source", ASCENDING)],
+        name="source",
+        unique=True,
+        why="One upload or job makes one asset, however often it says so.",
+    ),
+    Index(
+        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="newest",
+        why="A client's pictures, newest first.",
     ),
 ]
 

@@ -1,31 +1,41 @@
-"""The collections of the database: what a document of each holds, and by what it is found."""
+"""The collections of the database: what a document of each holds, about whom, and by what it is found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
-from pymongo import IndexModel
 
 from studio import artworks, events, jobs, media_assets
 from studio.analyses import Analysis
 from studio.clients import Client
+from studio.indexes import Index
 from studio.migration_records import MigrationRecord
+
+
+class Personal(StrEnum):
+    """How much a collection says about a person."""
+
+    CHILD = "a child's words, pictures or voice, or what was read in them"
+    OWNER = "what a client did and when, under its owner id"
+    NONE = "nothing about anybody"
 
 
 class Collection(NamedTuple):
     record: type[msgspec.Struct]
-    indexes: Sequence[IndexModel] = ()
+    personal: Personal
+    indexes: Sequence[Index] = ()
 
 
 COLLECTIONS: dict[str, Collection] = {
-    "clients": Collection(Client),
-    "artworks": Collection(artworks.Artwork, artworks.INDEXES),
-    "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
-    "jobs": Collection(jobs.Job, jobs.INDEXES),
-    "ai_analyses": Collection(Analysis),
-    "events": Collection(events.Event, events.INDEXES),
-    "event_counters": Collection(events.EventCounter),
-    "migrations": Collection(MigrationRecord),
+    "clients": Collection(Client, Personal.OWNER),
+    "artworks": Collection(artworks.Artwork, Personal.CHILD, artworks.INDEXES),
+    "media_assets": Collection(media_assets.MediaAsset, Personal.CHILD, media_assets.INDEXES),
+    "jobs": Collection(jobs.Job, Personal.CHILD, jobs.INDEXES),
+    "ai_analyses": Collection(Analysis, Personal.CHILD),
+    "events": Collection(events.Event, Personal.OWNER, events.INDEXES),
+    "event_counters": Collection(events.EventCounter, Personal.OWNER),
+    "migrations": Collection(MigrationRecord, Personal.NONE),
 }

@@ -16,9 +16,9 @@ from app.client import Json
 from app.openapi import words
 from app.openapi.examples import VALUES, example_of, names_without_value
 from app.openapi.operations import Operation, operations_of
-from app.openapi.schemas import structs_in
 from app.payloads import Payload
 from studio.language import Text
+from studio.structs import structs_in
 from tests.app.problems import problem_of
 from tests.product import Product
 
