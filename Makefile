@@ -11,11 +11,11 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test soak check docs bench clean
+.PHONY: help install demo run test soak check docs postman postman-run bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -49,6 +49,13 @@ check: $(READY)  ## Lint, types and the direction of imports
 
 docs: $(READY)  ## Write docs/database.md anew, from the code
 	@$(BIN)/python -m studio.schema_docs
+
+postman: $(READY)  ## Write docs/huaban.postman_collection.json anew, from the API's description
+	@$(BIN)/python -m app.openapi
+
+postman-run:  ## Run the collection against a running `make run` (PORT=8080); needs npm
+	@npx --yes newman@6 run docs/huaban.postman_collection.json --working-dir app/samples \
+		--env-var baseUrl=http://localhost:$(or $(PORT),8080)
 
 bench: $(BENCH_READY)  ## Print the figures of this machine, and of the queue beside other queues
 	@$(BIN)/python -m bench

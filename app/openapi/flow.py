@@ -1,0 +1,52 @@
+"""One way through the whole API, which the Postman collection takes: every operation once, in an order that works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call, and what it has to bring."""
+
+    operation: str
+    """Its operationId."""
+    status: int = 200
+    body: dict[str, Any] = field(default_factory=dict)
+    """Fields in place of those of the example; None takes one away."""
+    query: dict[str, str] = field(default_factory=dict)
+    saves: dict[str, str] = field(default_factory=dict)
+    """Variables for later steps, each with where it is in the answer."""
+    again_while: str = ""
+    """JavaScript of the answer: while it is true, the call is made again after a second."""
+    url: str = ""
+    """In place of the operation's own address: one that an answer gave."""
+
+
+UPLOAD = "Put the drawing into the bucket 上传画"
+"""The one call that goes to the object store, after `presignUpload`."""
+
+FLOW = [
+    Step("init"),
+    Step(
+        "presignUpload",
+        201,
+        body={"size": "{{drawingSize}}"},
+        saves={"key": "key", "artworkId": "artworkId", "uploadUrl": "url"},
+    ),
+    Step(
+        "commitMedia", 201, body={"size": "{{drawingSize}}"}, saves={"coverAssetId": "mediaAssetId", "mediaUrl": "url"}
+    ),
+    Step("readMedia", url="{{mediaUrl}}"),
+    Step("createArtwork", 201, body={"artworkId": "{{artworkId}}", "audioAssetId": None}),
+    Step("createJob", 202, saves={"jobId": "jobId"}),
+    Step("getJob", again_while="['queued', 'running'].includes(answer.status)"),
+    Step("streamJobEvents"),
+    Step("retryJob", 409),
+    Step("getArtwork"),
+    Step("getAnalysis"),
+    Step("listGallery", query={"limit": "20"}),
+    Step("healthz"),
+    Step("getMetrics"),
+]
