@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-to-bench
+FUZZ_READY := .venv-fuzz/.ready
 
 # Handed on by environment, so that a story may hold any character that the shell would read; `value` keeps make from
 # reading its "$". Only what was given is handed on: an empty PORT is not the same as none.
@@ -11,7 +12,7 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test soak check docs postman postman-run bench clean
+.PHONY: help install demo run test soak fuzz check docs postman postman-run bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -27,6 +28,11 @@ $(BENCH_READY): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
+$(FUZZ_READY): tests/fuzz/requirements.txt
+	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 install: $(READY)  ## Make .venv with everything in it
 
 demo: $(READY)  ## A drawing and a spoken story become demo.mp4 (DRAWING=, AUDIO=, STORY=, TITLE= for your own)
@@ -40,6 +46,10 @@ test: $(READY)  ## Run every test against a real MongoDB and a real S3 server
 
 soak: $(READY)  ## Let worker processes and servers of the queue fail for a long while; prints what was kept
 	@$(BIN)/python -m tests.faults.soak
+
+fuzz: $(READY) $(FUZZ_READY)  ## Let Schemathesis loose on the API (FUZZ_S=90 seconds, SEED= to repeat a run)
+	@$(BIN)/python -m tests.fuzz --schemathesis .venv-fuzz/bin/schemathesis \
+		--seconds $(or $(FUZZ_S),90) $(if $(SEED),--seed $(SEED))
 
 check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -61,4 +71,4 @@ bench: $(BENCH_READY)  ## Print the figures of this machine, and of the queue be
 	@$(BIN)/python -m bench
 
 clean:  ## Remove .venv and caches (data in .huaban stays)
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-fuzz build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -82,7 +82,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
     }
     if operation.body:
         media_type, kind = operation.body
-        described["requestBody"] = {"required": True, "content": {media_type: _content(kind, schemas)}}
+        described["requestBody"] = {"required": True, "content": _content(media_type, kind, schemas)}
     return described
 
 
@@ -111,14 +111,14 @@ def _answer(status: int, spec: ResponseSpec, schemas: Schemas) -> Json:
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
     }
     if spec.data_container is not None:
-        described["content"] = {str(spec.media_type): _content(spec.data_container, schemas)}
+        described["content"] = _content(str(spec.media_type), spec.data_container, schemas)
     return described
 
 
-def _content(kind: Any, schemas: Schemas) -> Json:
-    """A body with an example; of bytes and of streams of text there is none."""
-    schema = schemas.of(kind)
-    return {"schema": schema} if kind in (bytes, str) else {"schema": schema, "example": example_of(kind)}
+def _content(media_type: str, kind: Any, schemas: Schemas) -> Json:
+    """A body in one media type, with an example if it is JSON."""
+    example = {"example": example_of(kind)} if media_type == "application/json" else {}
+    return {media_type: {"schema": schemas.of(kind), **example}}
 
 
 def _header(name: str, text: Text) -> Json:

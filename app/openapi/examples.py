@@ -30,6 +30,7 @@ VALUES: Json = {
         "audioAssetId": _RECORDING,
     },
     "JobCreate": {"artworkId": _ARTWORK, "kind": "video", "text": "A fox finds a red balloon."},
+    "StreamedEvent": {"id": "17", "event": "job", "data": '{"status": "running", "progress": 40}'},
     # Fields of answers, by name; where a name means two things, by the name of the answer and its own.
     "analysisStatus": "ready",
     "artworkId": _ARTWORK,

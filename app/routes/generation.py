@@ -21,7 +21,7 @@ from app.errors import AnyRequest, language_of
 from app.live import Hub
 from app.openapi import refusals
 from app.payloads import Id, Payload, Story, Title
-from app.views import JobView, view_event, view_job
+from app.views import JobView, StreamedEvent, view_event, view_job
 from broker import run_in_transaction
 from studio import films
 from studio.artworks import ArtworkIDTaken
@@ -131,7 +131,7 @@ def _retry(studio: Studio, job: Job, request_id: str) -> Job:
 @get(
     "/generation/jobs/{job_id:str}/events",
     responses={
-        200: ResponseSpec(str, media_type="text/event-stream", description="The events. 事件流。"),
+        200: ResponseSpec(StreamedEvent, media_type="text/event-stream", description="The events. 事件流。"),
         204: ResponseSpec(None, description="The job has ended, and all was told. 任务已结束，事件都已发送。"),
     },
 )

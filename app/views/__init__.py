@@ -5,6 +5,7 @@ from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_ar
 from app.views.jobs import JobView, view_event, view_job
 from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
+from app.views.streams import StreamedEvent
 from app.views.view import View
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "JobView",
     "Links",
     "MediaAssetView",
+    "StreamedEvent",
     "View",
     "view_analysis",
     "view_artwork",
