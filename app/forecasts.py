@@ -36,8 +36,7 @@ class Forecasts:
         self._studio = studio
         self._broker = broker
         self._history = History()
-        self._read_at = 0.0
-        self._read_again_at = 0.0
+        self._asked_at = self._read_at = -math.inf
 
     async def of(self, job: Job) -> Forecast:
         return (await self.of_all([job]))[0]
@@ -52,10 +51,10 @@ class Forecasts:
         return [Forecast(queue_position=places.get(message_id(job)), eta_s=self._eta_s(job)) for job in jobs]
 
     async def _keep_history(self) -> None:
-        if time.monotonic() < self._read_again_at:
+        if time.monotonic() - self._asked_at < READ_EVERY_S:
             return
         # Noted first: those who ask meanwhile make do with what there was before.
-        self._read_again_at = time.monotonic() + READ_EVERY_S
+        self._asked_at = time.monotonic()
         self._history, self._read_at = History(await self._studio.step_times.list_all()), time.monotonic()
 
     def _eta_s(self, job: Job) -> int | None:
