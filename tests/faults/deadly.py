@@ -24,7 +24,7 @@ from studio.providers import AnimationRequest
 _graves = Path(os.environ["GRAVES"])
 _perform, _settle = steps.perform, steps.settle
 # The package lists its actors by name, so the module of this one has to be asked for.
-canceling = import_module("actors.cancel_job")
+canceling: Any = import_module("actors.cancel_job")
 _tell_provider, _run_in_transaction = canceling.tell_provider, canceling.run_in_transaction
 
 
