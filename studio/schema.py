@@ -12,6 +12,8 @@ from studio import artworks, events, jobs, media_assets
 from studio.analyses import Analysis
 from studio.clients import Client
 from studio.migration_records import MigrationRecord
+from studio.statistics import DayOfJobs
+from studio.step_times import StepTime
 
 
 class Collection(NamedTuple):
@@ -27,5 +29,7 @@ COLLECTIONS: dict[str, Collection] = {
     "ai_analyses": Collection(Analysis),
     "events": Collection(events.Event, events.INDEXES),
     "event_counters": Collection(events.EventCounter),
+    "step_times": Collection(StepTime),
+    "statistics": Collection(DayOfJobs),
     "migrations": Collection(MigrationRecord),
 }

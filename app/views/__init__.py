@@ -2,7 +2,7 @@
 
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
-from app.views.jobs import JobView, view_event, view_job
+from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
 from app.views.view import View
@@ -11,14 +11,17 @@ __all__ = [
     "AnalysisView",
     "ArtworkSummary",
     "ArtworkView",
+    "CaptureView",
     "GalleryView",
     "JobView",
+    "JobsView",
     "Links",
     "MediaAssetView",
     "View",
     "view_analysis",
     "view_artwork",
     "view_asset",
+    "view_capture",
     "view_event",
     "view_gallery",
     "view_job",
