@@ -7,10 +7,11 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.database import Database
 
-from studio import artworks, events, jobs, media_assets
+from studio import announced_uploads, artworks, events, jobs, media_assets
 
 INDEXES: dict[str, list[IndexModel]] = {
     "artworks": artworks.INDEXES,
+    "uploads": announced_uploads.INDEXES,
     "media_assets": media_assets.INDEXES,
     "jobs": jobs.INDEXES,
     "events": events.INDEXES,
