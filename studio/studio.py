@@ -22,6 +22,9 @@ from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
 from studio.settings import Settings
+from studio.statistics import Statistics
+from studio.step_times import StepTimes
+from studio.submissions import Submissions
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
@@ -51,6 +54,9 @@ class Studio:
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
         self.events = Events(self.database["events"], self.database["event_counters"])
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
+        self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
+        self.statistics = Statistics(self.database["statistics"], self.loops)
+        self.submissions = Submissions(self.database["jobs"])
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""
