@@ -3,9 +3,9 @@
     video      transcribe -> refine_text -> submit_video -> poll_video -> capture_video -> analyze
     analysis   analyze
 
-Beside them: `cancel_job` and `wishes` for what people want of a job, `sweep` for jobs without a message, and
-`roll_up_statistics`, and `make_thumbnail` for what was uploaded. The broker is set before any actor is imported, because an actor belongs to the broker of its
-declaration.
+Beside them: `cancel_job` and `wishes` for what people want of a job, `sweep` for jobs without a message,
+`make_thumbnail` for what was uploaded, and `roll_up_statistics`. The broker is set before any actor is imported,
+because an actor belongs to the broker of its declaration.
 """
 
 from actors.wiring import broker, studio  # isort: skip

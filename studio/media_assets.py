@@ -69,9 +69,7 @@ class MediaAssets:
         """An asset whoever owns it; for actors only."""
         return self._reads.one({"_id": asset_id})
 
-    def list_pictures(
-        self, owner: str, *, after: tuple[datetime, str] | None, limit: int
-    ) -> Read[list[MediaAsset]]:
+    def list_pictures(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> Read[list[MediaAsset]]:
         """The newest pictures, or those that follow `after`, the time and id of the last one of the page before."""
         query: Document = {"owner": owner, "kind": Kind.IMAGE}
         if after:

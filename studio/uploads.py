@@ -100,9 +100,7 @@ def open_door(studio: Studio, owner: str, *, kind: Kind, mime: str, size: int, a
     artwork_id = artwork_id or new_id()
     upload_id = new_id()
     key = upload_key(owner, artwork_id, kind, upload_id, extension)
-    studio.announced_uploads.add(
-        upload_id, owner, artwork_id=artwork_id, kind=kind, key=key, mime=mime, size=size
-    )
+    studio.announced_uploads.add(upload_id, owner, artwork_id=artwork_id, kind=kind, key=key, mime=mime, size=size)
     url = studio.objects.presign_put(key, mime=mime, size=size)
     return Door(key, url, {"Content-Type": mime, "Content-Length": str(size)}, artwork_id)
 
@@ -115,9 +113,7 @@ def _check_artwork(studio: Studio, owner: str, artwork_id: str) -> None:
         raise StudioError("NOT_FOUND")
 
 
-def commit(
-    studio: Studio, owner: str, *, key: str, etag: str | None, size: int | None, store: Store
-) -> MediaAsset:
+def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int | None, store: Store) -> MediaAsset:
     """Make a media asset of an upload. A second commit of the same upload returns the same asset.
 
     Raises StudioError when it is missing, is not what was announced, or does not pass the checks of its kind; nothing
@@ -216,7 +212,7 @@ def _keep_uploaded(studio: Studio, announced: AnnouncedUpload, head: ObjectHead,
 
 
 def _keep(studio: Studio, owner: str, upload: Upload, received: Path, folder: Path) -> dict[str, Any]:
-    """Check the bytes and store the clean copy; its document comes after it, since an object alone is only an orphan."""
+    """Check the bytes and store the clean copy. Its document comes after it: an object alone is only an orphan."""
     copy = clean_copy(studio.settings, upload.kind, received, folder)
     key = object_key(owner, upload.artwork_id, _FOLDERS[upload.kind], 1, f"{upload.id}.{copy.extension}")
     stored = studio.objects.upload(copy.path, key, mime=copy.facts["mime"])

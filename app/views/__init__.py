@@ -5,16 +5,6 @@ from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_ar
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
-from app.views.privacy import (
-    ConsentsView,
-    ExportView,
-    NoticeView,
-    ReceiptView,
-    view_consents,
-    view_export,
-    view_notice,
-    view_receipt,
-)
 from app.views.view import View
 
 __all__ = [
@@ -22,25 +12,17 @@ __all__ = [
     "ArtworkSummary",
     "ArtworkView",
     "CaptureView",
-    "ConsentsView",
-    "ExportView",
     "GalleryView",
     "JobView",
     "JobsView",
     "Links",
     "MediaAssetView",
-    "NoticeView",
-    "ReceiptView",
     "View",
     "view_analysis",
     "view_artwork",
     "view_asset",
     "view_capture",
-    "view_consents",
     "view_event",
-    "view_export",
     "view_gallery",
     "view_job",
-    "view_notice",
-    "view_receipt",
 ]
