@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from app.client import Client, Json
-from studio import uploads
+from studio import intake
 from studio.media_assets import Kind
 from studio.objects import StoreUnavailable
 from tests.app.problems import problem_of
@@ -338,7 +338,7 @@ def test_only_so_many_uploads_are_decoded_at_once(
     client: Client, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, running, most = threading.Lock(), [0], [0]
-    check = uploads._CHECKS[Kind.IMAGE]
+    check = intake._CHECKS[Kind.IMAGE]
 
     def counted(*arguments: Any) -> Any:
         with lock:
@@ -349,9 +349,9 @@ def test_only_so_many_uploads_are_decoded_at_once(
             running[0] -= 1
         return found
 
-    monkeypatch.setitem(uploads._CHECKS, Kind.IMAGE, counted)
+    monkeypatch.setitem(intake._CHECKS, Kind.IMAGE, counted)
     bodies = [put(client, picture(1200, 900)) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda body: commit(http, body), bodies))
     assert {answer.status_code for answer in answers} == {201}
-    assert most[0] <= uploads.CHECKS_AT_ONCE
+    assert most[0] <= intake.CHECKS_AT_ONCE
