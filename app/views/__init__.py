@@ -2,7 +2,12 @@
 
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
+<<<<<<< HEAD
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
+=======
+from app.views.jobs import JobView, view_event, view_job
+from app.views.links import Links
+>>>>>>> main
 from app.views.media import MediaAssetView, view_asset
 from app.views.view import View
 
@@ -13,7 +18,11 @@ __all__ = [
     "CaptureView",
     "GalleryView",
     "JobView",
+<<<<<<< HEAD
     "JobsView",
+=======
+    "Links",
+>>>>>>> main
     "MediaAssetView",
     "View",
     "view_analysis",

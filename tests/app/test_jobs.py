@@ -267,31 +267,30 @@ def test_a_capture_without_a_clip_to_look_for_changes_nothing(http: httpx.Client
     assert answer.json() == {**job, "queuePosition": None, "etaS": None, "videoUrl": None}
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "limit_s", "symbol", "status"),
-    [("never", 0.0, "PROVIDER_TIMEOUT", 202), ("fails", 60.0, "RENDER_FAILED", 200)],
-)
-def test_a_capture_looks_once_more_for_a_late_clip_and_never_pays_for_another_one(
-    behaviour: str,
-    limit_s: float,
-    symbol: str,
-    status: int,
-    http: httpx.Client,
-    client: Client,
-    artwork_id: str,
-    product: Product,
-    worker: object,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.usefixtures("worker")
+def test_a_capture_looks_once_more_for_a_clip_that_was_late(
+    http: httpx.Client, client: Client, artwork_id: str, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product.studio.providers.animator, "limit_s", limit_s)
-    product.service.behave(behaviour)
+    monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.0)
+    product.service.behave("never")
     job_id = order(http, artworkId=artwork_id).json()["jobId"]
-    assert [event["error"] for event in client.watch(job_id, patience_s=60)][-1]["code"] == symbol
+    assert [event["error"] for event in client.watch(job_id, patience_s=60)][-1]["code"] == "PROVIDER_TIMEOUT"
     product.service.behave("")
     answer = capture(http, job_id)
-    assert (answer.status_code, answer.json()["status"]) == (status, "queued" if status == 202 else "failed")
-    end = [event["status"] for event in client.watch(job_id, patience_s=60)][-1]
-    assert end == ("succeeded" if status == 202 else "failed")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert [event["status"] for event in client.watch(job_id, patience_s=60)][-1] == "succeeded"
+    assert len(product.service.calls("submits")) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_capture_never_pays_for_another_clip(
+    http: httpx.Client, client: Client, artwork_id: str, product: Product
+) -> None:
+    product.service.behave("fails")
+    job_id = order(http, artworkId=artwork_id).json()["jobId"]
+    assert [event["error"] for event in client.watch(job_id, patience_s=60)][-1]["code"] == "RENDER_FAILED"
+    answer = capture(http, job_id)
+    assert (answer.status_code, answer.json()["status"], answer.json()["videoUrl"]) == (200, "failed", None)
     assert len(product.service.calls("submits")) == 1
 
 
