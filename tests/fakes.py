@@ -15,6 +15,7 @@ from studio.media import ffmpeg
 from studio.objects import ObjectStore
 from studio.providers import AnimationRequest, Clip, Lookup, Pending, Progress
 from studio.settings import Settings
+from tests.waiting import eventually
 
 
 class FakeService:
@@ -71,6 +72,8 @@ class FakeAnimator:
             raise NotNow("the fake is busy", retry_after_s=0.1)
         if self._service.behaves("refuses"):
             raise StudioError("PROVIDER_REFUSED")
+        if self._service.behaves("thinks"):
+            eventually(lambda: not self._service.behaves("thinks"))
         if not self._service.behaves("drops"):
             (self._service.folder / "jobs" / idempotency_key).touch()
         if self._service.behaves("silent"):
@@ -91,6 +94,10 @@ class FakeAnimator:
             raise NotNow("the fake is away", retry_after_s=0.05)
         if self._service.behaves("fails"):
             raise StudioError("RENDER_FAILED")
+        if self._service.behaves("renders"):
+            ffmpeg.run(["-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10", "-f", "null", "-"], timeout_s=60)
+        if self._service.behaves("later"):
+            return Pending(look_again_s=3600)
         looks = self._service.calls("looks").count(provider_id)
         if self._service.behaves("never") or looks < 2:
             return Pending(progress=0.5, look_again_s=0.05)
