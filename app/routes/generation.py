@@ -22,7 +22,7 @@ from app.errors import AnyRequest, language_of
 from app.forecasts import Forecasts
 from app.live import Hub
 from app.payloads import Id, Payload, Story, Title
-from app.views import CaptureView, JobsView, JobView, view_artwork, view_capture, view_event, view_job
+from app.views import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from broker import run_in_transaction
 from studio import films
 from studio.artworks import ArtworkIDTaken
@@ -158,7 +158,7 @@ async def cancel_job(
 
 @post("/generation/jobs/{job_id:str}/capture", status_code=200)
 async def capture_job(
-    job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, *, request: AnyRequest
 ) -> Response[CaptureView]:
     """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
 
@@ -168,8 +168,9 @@ async def capture_job(
     job, language = await _find(studio, owner, job_id), language_of(request)
     moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
-    video_url = (await view_artwork(studio, links, artwork, language)).video_url if artwork else None
-    view = view_capture(moved or job, language, video_url=video_url)
+    film_id = artwork.video_asset_id if artwork else None
+    film = await studio.media_assets.get(owner, film_id) if film_id else None
+    view = view_capture(moved or job, language, video_url=links.to(film) if film else None)
     return Response(view, status_code=202 if moved else 200, headers=_location(job))
 
 

@@ -129,7 +129,7 @@ def test_a_cancel_kills_the_ffmpeg_of_its_step(
         return started[-1]
 
     ffmpeg.find()
-    monkeypatch.setattr(ffmpeg.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     film = running("renders", "poll_video")
     eventually(lambda: started)
     film.cancel()

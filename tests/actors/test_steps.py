@@ -55,7 +55,7 @@ def test_what_a_film_took_is_remembered_and_counted(client: Client, drawing: Pat
     assert sum(time.seconds[0] for time in times.values()) == pytest.approx(took_s, abs=0.01)
     roll_up_statistics.fn()
     counted = next(day for day in studio.statistics.list_newest(days=1).now() if day.kind == "video")
-    assert counted.outcomes["succeeded"] >= 1
+    assert counted.outcomes[JobStatus.SUCCEEDED] >= 1
     assert counted.p50_s is not None
 
 

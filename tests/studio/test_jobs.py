@@ -50,8 +50,7 @@ def step_by_chance(product: Product, seen: list[Job], chance: random.Random) -> 
         (1, lambda **how: jobs.fail(job, Failure(symbol), **how)),
         (1, lambda **how: jobs.retry(job, request_id="", **how)),
     ]
-    weights, choices = zip(*changes, strict=True)
-    return chance.choices(choices, weights)[0]
+    return chance.choices([change for _, change in changes], [weight for weight, _ in changes])[0]
 
 
 def test_progress_never_falls_within_a_try_and_is_whole_only_at_success(product: Product, walk: Any) -> None:
