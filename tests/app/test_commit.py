@@ -326,7 +326,10 @@ def test_a_recording_that_holds_nothing_is_silent(
     client: Client, http: httpx.Client, traces: Traces, tmp_path: Path
 ) -> None:
     whole = made.run(
-        *("-f", "lavfi", "-i", "sine=d=1", "-metadata", "title=PhoneMaker", "-c:a", "libopus"), tmp_path / "whole.webm"
+        *("-f", "lavfi", "-i", "sine=d=1", "-metadata", "title=PhoneMaker", "-c:a", "libopus"),
+        # As browsers write it, who do not know at the beginning how long it will be.
+        *("-live", "1"),
+        tmp_path / "whole.webm",
     ).read_bytes()
     header = whole[: whole.index(bytes.fromhex("1f43b675")) + 12]  # up to the first sound
     asset = commit(http, put(client, header, "audio", "audio/webm")).json()
