@@ -257,7 +257,7 @@ def test_a_capture_brings_the_next_look_forward_and_then_tells_where_the_film_is
     assert [event["status"] for event in client.watch(job_id, patience_s=60)][-1] == "succeeded"
     answer = capture(http, job_id)
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
-    assert http.get(answer.json()["videoUrl"]).status_code == 200
+    assert answer.json()["videoUrl"] == client.get(f"/artworks/{artwork_id}")["videoUrl"]
 
 
 def test_a_capture_without_a_clip_to_look_for_changes_nothing(http: httpx.Client, artwork_id: str) -> None:
@@ -342,21 +342,34 @@ def test_a_list_that_cannot_be_is_refused(http: httpx.Client, params: dict[str, 
 # Forecasts
 
 
-def test_a_job_in_line_tells_its_place(http: httpx.Client, client: Client, drawing: Path, product: Product) -> None:
+def test_a_job_in_line_tells_its_place(
+    http: httpx.Client, client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
     product.broker.flush("default")
-    jobs = [order(http, artworkId=new_artwork(client, drawing)["artworkId"]).json() for _ in range(2)]
-    assert [job["queuePosition"] for job in jobs] == [1, 2]
+    artwork_ids = [new_artwork(client, drawing)["artworkId"] for _ in range(3)]
+    product.broker.flush("default")
+    jobs = [order(http, artworkId=artwork_id).json() for artwork_id in artwork_ids]
+    assert [job["queuePosition"] for job in jobs] == [1, 2, 3]
+
+    def places() -> list[int | None]:
+        return [http.get(f"/generation/jobs/{job['jobId']}").json()["queuePosition"] for job in jobs]
+
+    monkeypatch.setattr("app.forecasts.KEEP_LINE_S", 0.0)
     http.post(f"/generation/jobs/{jobs[0]['jobId']}/cancel")
-    assert [http.get(f"/generation/jobs/{job['jobId']}").json()["queuePosition"] for job in jobs] == [None, 1]
+    assert places() == [None, 1, 2]
+    monkeypatch.setattr("app.forecasts.LAST_PLACE", 2)
+    assert places() == [None, 1, 2], "the last place means that one or a later one"
+    order(http, artworkId=artwork_ids[0])
+    monkeypatch.undo()
+    assert [job["queuePosition"] for job in http.get("/generation/jobs").json()["items"]] == [3, 2, 1, None]
 
 
 def test_a_job_tells_how_long_it_may_take_once_others_have_shown_it(
     http: httpx.Client, artwork_id: str, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.forecasts.READ_EVERY_S", 0.0)
+    monkeypatch.setattr("app.forecasts.KEEP_HISTORY_S", 0.0)
     studio = product.studio
     studio.database["step_times"].delete_many({})
-    order(http, artworkId=artwork_id)  # whose forecast reads what is left of earlier tests for the last time
     ordered = order(http, artworkId=artwork_id).json()
     assert ordered["etaS"] is None, "nothing is known yet"
     job = studio.jobs.load(ordered["jobId"])

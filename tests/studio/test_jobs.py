@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from studio.artworks import Artwork
 from studio.jobs import Failure, Job, JobStatus
 from studio.pipelines import NEEDS_NEW_CLIP, JobKind
 from studio.records import new_id
+from tests.broker.queues import profiled
 from tests.product import Product
 
 WALKS, LENGTH = 12, 14
@@ -85,3 +87,36 @@ def test_times_are_noted_as_a_job_goes_on_and_forgotten_by_a_retry(product: Prod
     assert failed.finished_at >= advanced.step_started_at
     retried = walk(lambda **how: jobs.retry(failed, request_id="", **how))
     assert (retried.started_at, retried.step_started_at, retried.finished_at) == (None, None, None)
+
+
+def stages(plan: Any) -> set[str]:
+    """The names of all stages of a query's plan."""
+    if isinstance(plan, list):
+        return set[str]().union(*map(stages, plan))
+    if not isinstance(plan, dict):
+        return set()
+    return {plan["stage"]} | stages(list(plan.values())) if "stage" in plan else stages(list(plan.values()))
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("wanted", [{}, {"status": JobStatus.FAILED, "kind": JobKind.VIDEO}, {"artwork_id": "a"}])
+def test_a_list_of_jobs_follows_an_index(product: Product, wanted: dict[str, Any], is_first: bool) -> None:  # noqa: FBT001
+    after = None if is_first else (datetime.now(UTC), "id")
+    read = product.studio.jobs.list_page("owner", **wanted, after=after, limit=20)
+    plan = read.collection.find(read.query, sort=read.sort).limit(20).explain()["queryPlanner"]["winningPlan"]
+    assert "IXSCAN" in stages(plan)
+    assert not {"SORT", "COLLSCAN"} & stages(plan)
+
+
+def test_the_sweep_reads_unfinished_jobs_by_index(product: Product, walk: Any) -> None:
+    jobs, job = product.studio.jobs, new_job(product)
+    started = walk(lambda **how: jobs.start(job, **how))
+    canceling = walk(lambda **how: jobs.ask_to_cancel(started, **how))
+    assert canceling.status is JobStatus.CANCELING
+    assert job.id in {quiet.id for quiet in jobs.list_quiet(for_s=-60)}
+    with profiled(product.studio.database) as examined:
+        found = list(jobs.list_quiet(for_s=-60))
+        assert sum(examined()) <= len(found)
+    canceled = walk(lambda **how: jobs.cancel(canceling, **how))
+    assert job.id not in {quiet.id for quiet in jobs.list_quiet(for_s=-60)}
+    assert (canceled.status, canceled.error, canceled.billing) == ("canceled", Failure("CANCELED"), "none")
