@@ -4,15 +4,18 @@ from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
 from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
 from app.routes.health import healthz
+from app.routes.images import list_images
 from app.routes.init import init
-from app.routes.media import commit_media, presign_upload, read_media
+from app.routes.media import commit_media, presign_upload, read_media, upload_file
 from app.routes.page import get_page_file, show_page
 
 ROUTES = [
     init,
     presign_upload,
     commit_media,
+    upload_file,
     read_media,
+    list_images,
     create_artwork,
     get_artwork,
     list_gallery,

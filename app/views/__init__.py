@@ -4,7 +4,7 @@ from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
-from app.views.media import MediaAssetView, view_asset
+from app.views.media import ImagesView, MediaAssetView, UploadedView, view_asset, view_uploaded
 from app.views.view import View
 
 __all__ = [
@@ -13,10 +13,12 @@ __all__ = [
     "ArtworkView",
     "CaptureView",
     "GalleryView",
+    "ImagesView",
     "JobView",
     "JobsView",
     "Links",
     "MediaAssetView",
+    "UploadedView",
     "View",
     "view_analysis",
     "view_artwork",
@@ -25,4 +27,5 @@ __all__ = [
     "view_event",
     "view_gallery",
     "view_job",
+    "view_uploaded",
 ]
