@@ -7,8 +7,8 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 from pymongo.client_session import ClientSession
 
@@ -82,12 +82,12 @@ async def _measure(studio: Studio, url: str, web_pid: int) -> list[Figure]:
 
 @asynccontextmanager
 async def _watching(url: str, client_ids: Sequence[str]) -> AsyncIterator[list[_Watcher]]:
-    address = urlsplit(url)
+    address = httpx.URL(url)
     loop = asyncio.get_running_loop()
     watchers = []
     async with AsyncExitStack() as stack:
         for client_id in client_ids:
-            _, watcher = await loop.create_connection(partial(_Watcher, client_id), address.hostname, address.port)
+            _, watcher = await loop.create_connection(partial(_Watcher, client_id), address.host, address.port or 80)
             stack.callback(watcher.close)
             watchers.append(watcher)
         async with asyncio.timeout(60):
