@@ -6,13 +6,14 @@ from app.routes.events import get_events, watch_events
 from app.routes.generation import create_job, get_job, retry_job, stream_job_events
 from app.routes.health import healthz
 from app.routes.init import init
-from app.routes.media import commit_media, presign_upload
+from app.routes.media import commit_media, presign_upload, read_media
 from app.routes.page import get_page_file, show_page
 
 ROUTES = [
     init,
     presign_upload,
     commit_media,
+    read_media,
     create_artwork,
     get_artwork,
     list_gallery,
