@@ -49,12 +49,15 @@ class Hub:
         return sum(feed.watchers for feed in self._feeds.values())
 
     def start(self) -> None:
+        # The driver may swallow a cancellation, so both tasks look at this too.
+        self._is_stopping = False
         # Set while anybody watches. Made here, because it belongs to the event loop.
         self._is_watched = asyncio.Event()
         self._running = [asyncio.create_task(self._listen_on()), asyncio.create_task(self._look_on())]
 
     async def stop(self) -> None:
         """End all that watch. They come back with the number of the last event they know, to whoever serves then."""
+        self._is_stopping = True
         for feed in self._feeds.values():
             feed.end()
         for task in self._running:
@@ -73,14 +76,14 @@ class Hub:
         """
         async with self._joined(owner) as feed:
             position, told = await self._arrive(feed, after, wants_all=job_id is None)
-            yield told
+            quiet_s = 0.0
             while not feed.is_over:
                 changed = feed.changed
                 news, position = await self._next(feed, position, job_id)
-                if told := [one for one in news if job_id in {None, one.event.job_id}]:
+                told += [one for one in news if job_id in {None, one.event.job_id}]
+                if told or (position == feed.newest and not await _within(quiet_s, changed)):
                     yield told
-                elif position == feed.newest and not await _within(KEEP_ALIVE_S, changed):
-                    yield []
+                    told, quiet_s = [], KEEP_ALIVE_S
 
     async def missed(self, owner: str, *, after: int | None) -> list[News]:
         """What `follow` would tell at once, PAGE events at most. Raises PyMongoError."""
@@ -149,7 +152,7 @@ class Hub:
         return await self._events.newest(owner)
 
     async def _listen_on(self) -> None:
-        while True:
+        while not self._is_stopping:
             await self._is_watched.wait()
             try:
                 await self._listen()
@@ -168,7 +171,7 @@ class Hub:
                 self._is_listening = True
                 # What came before the stream was open is not in it.
                 await self._look()
-                while self._is_watched.is_set():
+                while self._is_watched.is_set() and not self._is_stopping:
                     change = await stream.try_next()
                     if change:
                         await self._take(change["fullDocument"])
@@ -181,7 +184,7 @@ class Hub:
             await self._catch_up(feed)
 
     async def _look_on(self) -> None:
-        while True:
+        while not self._is_stopping:
             await self._is_watched.wait()
             await asyncio.sleep(LOOK_EVERY_S if self._is_listening else REOPEN_AFTER_S)
             try:
@@ -196,13 +199,11 @@ class Hub:
         known = {owner: feed.newest for owner, feed in self._feeds.items() if feed.floor is not None}
         newest = await self._events.newest_of(list(known)) if known else {}
         for owner, before in known.items():
-            feed = self._feeds.get(owner)
-            if feed is None:
-                continue
-            if newest.get(owner, 0) < before:
+            feed, now = self._feeds.get(owner), newest.get(owner, 0)
+            if feed and now < before:
                 # Numbers only grow. This is another log: everything of the owner was erased.
                 self._drop(feed)
-            elif newest[owner] > feed.newest:
+            elif feed and now > feed.newest:
                 await self._catch_up(feed)
 
     async def _catch_up(self, feed: Feed) -> None:

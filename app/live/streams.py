@@ -12,7 +12,7 @@ from litestar import Response, WebSocket
 from litestar.exceptions import WebSocketDisconnect
 from pymongo.errors import PyMongoError
 
-from app.front import Receive, Scope, Send
+from app.asgi import Receive, Scope, Send
 from app.live.news import News
 
 log = structlog.get_logger("app")
@@ -48,13 +48,14 @@ class EventStream(Response[None]):
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def say(news: list[News]) -> None:
             body = b"".join(map(self._frame, news)) or _STILL_HERE
-            await send({"type": "http.response.body", "body": body, "more_body": True})
+            await _taken(send({"type": "http.response.body", "body": body, "more_body": True}))
 
         async with aclosing(self._batches):
-            first = await anext(self._batches)
+            first = await anext(self._batches, [])
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await _until_one_ends(_tell(first, self._batches, say), _disconnected(receive))
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            with suppress(TimeoutError):
+                await _until_one_ends(_tell(first, self._batches, say), _disconnected(receive))
+                await _taken(send({"type": "http.response.body", "body": b"", "more_body": False}))
 
 
 async def tell_socket(socket: AnySocket, batches: Batches, text: Callable[[News], bytes], alive: bytes) -> None:
@@ -65,28 +66,33 @@ async def tell_socket(socket: AnySocket, batches: Batches, text: Callable[[News]
 
     async def say(news: list[News]) -> None:
         for message in map(text, news) if news else [alive]:
-            await socket.send_text(message.decode())
+            await _taken(socket.send_text(message.decode()))
 
     async with aclosing(batches):
-        first = await anext(batches)
+        first = await anext(batches, [])
         await socket.accept()
         # Whether it went away or was dropped, there may be nobody left to say goodbye to.
-        with suppress(WebSocketDisconnect):
+        with suppress(WebSocketDisconnect, TimeoutError):
             await _until_one_ends(_tell(first, batches, say), _disconnected(cast("Receive", socket.receive)))
-            await socket.close()
+            await _taken(socket.close())
 
 
 async def _tell(first: list[News], batches: Batches, say: Callable[[list[News]], Awaitable[None]]) -> None:
+    """Say what happens, to its end. Raises TimeoutError when that is not taken."""
     news = first
     try:
         while True:
-            async with asyncio.timeout(SEND_WITHIN_S):
-                await say(news)
+            await say(news)
             news = await anext(batches)
-    except (StopAsyncIteration, TimeoutError):
+    except StopAsyncIteration:
         return
     except PyMongoError as error:
         log.warning("live_log_unread", reason=type(error).__name__)
+
+
+async def _taken(sending: Awaitable[None]) -> None:
+    async with asyncio.timeout(SEND_WITHIN_S):
+        await sending
 
 
 async def _disconnected(receive: Receive) -> None:
