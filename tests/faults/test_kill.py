@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,12 +54,21 @@ def graves(tmp_path: Path) -> Path:
     return folder
 
 
-def run_until_it_ends(client: Client, product: Product, job: Json, graves: Path, *, spared: set[str]) -> set[str]:
+def run_until_it_ends(
+    client: Client,
+    product: Product,
+    job: Json,
+    graves: Path,
+    *,
+    spared: set[str],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> set[str]:
     """Let workers be killed at every point but the spared ones until the job has ended; where they died."""
     for point in spared:
         (graves / point).touch()
     command = [sys.executable, "-m", "tests.faults.deadly"]
     with running(command, {**product.env, "GRAVES": str(graves)}, graves.parent / "worker.log"):
+        meanwhile()
         eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"], limit_s=120)
     return {path.name for path in graves.iterdir()} - spared
 
@@ -88,15 +97,13 @@ def test_a_cancel_comes_to_its_end_however_often_its_workers_are_killed(
 ) -> None:
     product.service.behave("never")
     job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
-    spared = STEP_POINTS | CALL
-    for point in spared:
-        (graves / point).touch()
-    env = {**product.env, "GRAVES": str(graves)}
-    with worker_process("tests.faults.deadly", env, graves.parent / "worker.log") as process:
+
+    def cancel() -> None:
         next(event for event in client.watch(job["jobId"], patience_s=60) if event["step"] == "poll_video")
         client.post(f"/generation/jobs/{job['jobId']}/cancel")
-        eventually(lambda: process.poll() is not None, limit_s=60)
-    assert run_until_it_ends(client, product, job, graves, spared=spared) == CANCEL
+
+    spared = STEP_POINTS | CALL
+    assert run_until_it_ends(client, product, job, graves, spared=spared, meanwhile=cancel) == CANCEL
     view = client.get(f"/generation/jobs/{job['jobId']}")
     assert (view["status"], view["billing"]) == ("canceled", "possible")
     assert len(set(product.service.calls("cancels"))) == 1
