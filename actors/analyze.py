@@ -17,7 +17,7 @@ def analyze(job: Job) -> Outcome:
     """Store a reading of the drawing, unless this drawing was read with this story already."""
     artwork = artwork_of(studio, job)
     drawing = drawing_of(studio, artwork)
-    known = studio.analyses.get(artwork.owner, artwork.id)
+    known = studio.analyses.get(artwork.owner, artwork.id).now()
     made_of = sha256(f"{drawing.id} {artwork.story}".encode()).hexdigest()
     if known and known.made_of == made_of:
         return Done()

@@ -47,7 +47,11 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-        away = await _prepare(studio)
+        try:
+            away = await _prepare(studio)
+        except Exception:
+            log.exception("not_started")
+            raise
         preparing = asyncio.create_task(_prepare_later(studio, away))
         hub.start()
         yield
@@ -55,6 +59,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
+        await studio.loops.close()
 
     litestar = Litestar(
         route_handlers=ROUTES,

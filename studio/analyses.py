@@ -8,7 +8,8 @@ import msgspec
 from pymongo.client_session import ClientSession
 
 from studio.providers.interfaces import Reading
-from studio.records import Documents, Record, from_document
+from studio.reads import Loops, Read, Reads
+from studio.records import Documents, Record
 
 
 class Analysis(Record, frozen=True, kw_only=True):
@@ -21,12 +22,12 @@ class Analysis(Record, frozen=True, kw_only=True):
 
 
 class Analyses:
-    def __init__(self, collection: Documents) -> None:
+    def __init__(self, collection: Documents, loops: Loops) -> None:
         self._collection = collection
+        self._reads = Reads(collection, loops, Analysis)
 
-    def get(self, owner: str, artwork_id: str) -> Analysis | None:
-        document = self._collection.find_one({"_id": artwork_id, "owner": owner})
-        return from_document(document, Analysis) if document else None
+    def get(self, owner: str, artwork_id: str) -> Read[Analysis | None]:
+        return self._reads.one({"_id": artwork_id, "owner": owner})
 
     def put(self, owner: str, artwork_id: str, *, made_of: str, reading: Reading, session: ClientSession) -> None:
         """Store the reading of an artwork's drawing in place of an older one."""

@@ -12,6 +12,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio.providers.interfaces import Words
+from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
 
 
@@ -67,8 +68,9 @@ INDEXES = [IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id"
 
 
 class Artworks:
-    def __init__(self, collection: Documents) -> None:
+    def __init__(self, collection: Documents, loops: Loops) -> None:
         self._collection = collection
+        self._reads = Reads(collection, loops, Artwork)
 
     def create(
         self,
@@ -102,11 +104,10 @@ class Artworks:
         """Whether anybody's artwork has this id."""
         return self._collection.find_one({"_id": artwork_id}, {"_id": 1}, session=session) is not None
 
-    def get(self, owner: str, artwork_id: str, *, session: ClientSession | None = None) -> Artwork | None:
-        document = self._collection.find_one({"_id": artwork_id, "owner": owner}, session=session)
-        return from_document(document, Artwork) if document else None
+    def get(self, owner: str, artwork_id: str) -> Read[Artwork | None]:
+        return self._reads.one({"_id": artwork_id, "owner": owner})
 
-    def list_page(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> list[Artwork]:
+    def list_page(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> Read[list[Artwork]]:
         """The newest artworks, or those that follow `after`, the time and id of the last one of the page before."""
         query: Document = {"owner": owner}
         if after:
@@ -115,8 +116,7 @@ class Artworks:
                 {"created_at": {"$lt": created_at}},
                 {"created_at": created_at, "_id": {"$lt": artwork_id}},
             ]
-        found = self._collection.find(query).sort([("created_at", -1), ("_id", -1)]).limit(limit)
-        return [from_document(document, Artwork) for document in found]
+        return self._reads.many(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
 
     def set_story(self, artwork_id: str, description: str, *, session: ClientSession) -> None:
         """Replace the typed story; what was made of the old one is void."""

@@ -39,7 +39,7 @@ def new_artwork(
     recording = _asset(studio, owner, audio_asset_id, Kind.AUDIO)
     wanted_id = artwork_id or next((asset.artwork_id for asset in (cover, recording) if asset), None)
     if wanted_id and studio.artworks.is_taken(wanted_id, session=session):
-        existing = studio.artworks.get(owner, wanted_id, session=session)
+        existing = studio.artworks.get(owner, wanted_id).now(session=session)
         if existing and (existing.cover_asset_id, existing.audio_asset_id) == (cover_asset_id, audio_asset_id):
             return existing
         if artwork_id:
@@ -81,12 +81,12 @@ def artwork_to_film(
             audio_asset_id=audio_asset_id,
             session=session,
         )
-    return _found(studio.artworks.get(owner, artwork_id, session=session))
+    return _found(studio.artworks.get(owner, artwork_id).now(session=session))
 
 
 def live_job(studio: Studio, artwork: Artwork, kind: JobKind, *, story: str | None) -> Job | None:
     """The job that is being worked on already. Raises StudioError("STORY_IN_USE") when `story` is not its story."""
-    job = studio.jobs.get_live(artwork.id, kind)
+    job = studio.jobs.get_live(artwork.id, kind).now()
     # Read after the job and outside any transaction: a snapshot may be older than the job, and show an older story.
     if job and story is not None and story != artwork_of(studio, job).description:
         raise StudioError("STORY_IN_USE")
@@ -98,13 +98,13 @@ def tell(studio: Studio, artwork: Artwork, story: str | None, *, session: Client
     if story is None or story == artwork.description:
         return artwork
     studio.artworks.set_story(artwork.id, story, session=session)
-    return _found(studio.artworks.get(artwork.owner, artwork.id, session=session))
+    return _found(studio.artworks.get(artwork.owner, artwork.id).now(session=session))
 
 
 def _asset(studio: Studio, owner: str, asset_id: str | None, kind: Kind) -> MediaAsset | None:
     if asset_id is None:
         return None
-    asset = studio.media_assets.get(owner, asset_id)
+    asset = studio.media_assets.get(owner, asset_id).now()
     if asset is None or asset.kind is not kind:
         raise StudioError("NOT_FOUND")
     return asset
@@ -117,19 +117,19 @@ def _found(artwork: Artwork | None) -> Artwork:
 
 
 def artwork_of(studio: Studio, job: Job) -> Artwork:
-    return _found(studio.artworks.get(job.owner, job.artwork_id))
+    return _found(studio.artworks.get(job.owner, job.artwork_id).now())
 
 
 def drawing_of(studio: Studio, artwork: Artwork) -> MediaAsset:
     """The artwork's drawing. Raises StudioError("NO_DRAWING")."""
-    drawing = studio.media_assets.get(artwork.owner, artwork.cover_asset_id) if artwork.cover_asset_id else None
+    drawing = studio.media_assets.get(artwork.owner, artwork.cover_asset_id).now() if artwork.cover_asset_id else None
     if drawing is None:
         raise StudioError("NO_DRAWING")
     return drawing
 
 
 def recording_of(studio: Studio, artwork: Artwork) -> MediaAsset | None:
-    return studio.media_assets.get(artwork.owner, artwork.audio_asset_id) if artwork.audio_asset_id else None
+    return studio.media_assets.get(artwork.owner, artwork.audio_asset_id).now() if artwork.audio_asset_id else None
 
 
 def order(studio: Studio, artwork: Artwork, kind: JobKind, *, request_id: str, session: ClientSession) -> Job:

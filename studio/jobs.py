@@ -24,6 +24,7 @@ from studio.artworks import Artwork
 from studio.events import Events
 from studio.pipelines import JobKind, Phase
 from studio.providers.interfaces import AnimationRequest
+from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id
 
 
@@ -140,23 +141,20 @@ INDEXES = [
 
 
 class Jobs:
-    def __init__(self, collection: Documents, events: Events) -> None:
+    def __init__(self, collection: Documents, loops: Loops, events: Events) -> None:
         self._collection = collection
+        self._reads = Reads(collection, loops, Job)
         self._events = events
 
-    def get(self, owner: str, job_id: str) -> Job | None:
-        document = self._collection.find_one({"_id": job_id, "owner": owner})
-        return from_document(document, Job) if document else None
+    def get(self, owner: str, job_id: str) -> Read[Job | None]:
+        return self._reads.one({"_id": job_id, "owner": owner})
 
-    def get_live(self, artwork_id: str, kind: JobKind) -> Job | None:
-        document = self._collection.find_one({"artwork_id": artwork_id, "kind": kind, "live": True})
-        return from_document(document, Job) if document else None
+    def get_live(self, artwork_id: str, kind: JobKind) -> Read[Job | None]:
+        return self._reads.one({"artwork_id": artwork_id, "kind": kind, "live": True})
 
-    def get_newest(self, owner: str, artwork_id: str) -> Job | None:
+    def get_newest(self, owner: str, artwork_id: str) -> Read[Job | None]:
         """The newest job of an artwork, finished or not."""
-        query = {"artwork_id": artwork_id, "owner": owner}
-        document = self._collection.find_one(query, sort=[("created_at", -1)])
-        return from_document(document, Job) if document else None
+        return self._reads.one({"artwork_id": artwork_id, "owner": owner}, sort=[("created_at", -1)])
 
     def load(self, job_id: str) -> Job | None:
         """A job whoever owns it, with the server's time; for actors only."""

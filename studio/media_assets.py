@@ -9,6 +9,7 @@ from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record, from_document, insert
 
 
@@ -41,27 +42,25 @@ INDEXES = [IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="sourc
 
 
 class MediaAssets:
-    def __init__(self, collection: Documents) -> None:
+    def __init__(self, collection: Documents, loops: Loops) -> None:
         self._collection = collection
+        self._reads = Reads(collection, loops, MediaAsset)
 
-    def get(self, owner: str, asset_id: str) -> MediaAsset | None:
-        document = self._collection.find_one({"_id": asset_id, "owner": owner})
-        return from_document(document, MediaAsset) if document else None
+    def get(self, owner: str, asset_id: str) -> Read[MediaAsset | None]:
+        return self._reads.one({"_id": asset_id, "owner": owner})
 
-    def get_by_source(self, owner: str, source: str) -> MediaAsset | None:
-        document = self._collection.find_one({"owner": owner, "source": source})
-        return from_document(document, MediaAsset) if document else None
+    def get_by_source(self, owner: str, source: str) -> Read[MediaAsset | None]:
+        return self._reads.one({"owner": owner, "source": source})
 
-    def list_by_ids(self, owner: str, asset_ids: set[str]) -> dict[str, MediaAsset]:
-        found = self._collection.find({"_id": {"$in": list(asset_ids)}, "owner": owner})
-        return {document["_id"]: from_document(document, MediaAsset) for document in found}
+    def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
+        return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})
 
     def create(self, fields: dict[str, Any], *, session: ClientSession | None = None) -> MediaAsset:
         """Store an asset. Outside a transaction, a source that made one already gives that one back."""
         try:
             return from_document(insert(self._collection, fields, session=session), MediaAsset)
         except DuplicateKeyError:
-            existing = None if session else self.get_by_source(fields["owner"], fields["source"])
+            existing = None if session else self.get_by_source(fields["owner"], fields["source"]).now()
             if existing is None:
                 raise
             return existing

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
 from studio.analyses import Analyses
@@ -16,8 +17,18 @@ from studio.media_assets import MediaAssets
 from studio.migrations import migrate
 from studio.objects import ObjectStore
 from studio.providers import Providers
-from studio.records import CODEC
+from studio.reads import Loops
+from studio.records import CODEC, Document
 from studio.settings import Settings
+
+_CLIENT_OPTIONS: dict[str, Any] = {
+    "serverSelectionTimeoutMS": 3000,
+    "connectTimeoutMS": 3000,
+    # Long enough for any answer of ours, short enough that a silent network is noticed.
+    "socketTimeoutMS": 30_000,
+    "appname": "huaban",
+}
+_DATABASE_OPTIONS: dict[str, Any] = {"codec_options": CODEC, "write_concern": WriteConcern("majority", j=True)}
 
 
 class Studio:
@@ -25,26 +36,17 @@ class Studio:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.client: MongoClient[dict[str, Any]] = MongoClient(
-            settings.mongodb_uri,
-            connect=False,
-            serverSelectionTimeoutMS=3000,
-            connectTimeoutMS=3000,
-            # Long enough for any answer of ours, short enough that a silent network is noticed.
-            socketTimeoutMS=30_000,
-            appname="huaban",
-        )
-        self.database = self.client.get_database(
-            settings.mongodb_db, codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
-        )
+        self.client: MongoClient[Document] = MongoClient(settings.mongodb_uri, connect=False, **_CLIENT_OPTIONS)
+        self.database = self.client.get_database(settings.mongodb_db, **_DATABASE_OPTIONS)
+        self.loops = Loops(self._connect)
         self.objects = ObjectStore(settings)
         self.providers = Providers(settings, self.objects)
         self.clients = Clients(self.database["clients"])
-        self.media_assets = MediaAssets(self.database["media_assets"])
-        self.artworks = Artworks(self.database["artworks"])
-        self.analyses = Analyses(self.database["ai_analyses"])
+        self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
+        self.artworks = Artworks(self.database["artworks"], self.loops)
+        self.analyses = Analyses(self.database["ai_analyses"], self.loops)
         self.events = Events(self.database["events"], self.database["event_counters"])
-        self.jobs = Jobs(self.database["jobs"], self.events)
+        self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""
@@ -53,3 +55,7 @@ class Studio:
 
     def close(self) -> None:
         self.client.close()
+
+    def _connect(self) -> AsyncDatabase[Document]:
+        client: AsyncMongoClient[Document] = AsyncMongoClient(self.settings.mongodb_uri, **_CLIENT_OPTIONS)
+        return client.get_database(self.settings.mongodb_db, **_DATABASE_OPTIONS)

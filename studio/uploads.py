@@ -89,7 +89,7 @@ def open_door(studio: Studio, owner: str, *, kind: Kind, mime: str, size: int, a
 
 def _check_artwork(studio: Studio, owner: str, artwork_id: str) -> None:
     """The owner's own artwork, or an id that nobody's artwork has taken. Raises StudioError("NOT_FOUND")."""
-    if studio.artworks.get(owner, artwork_id):
+    if studio.artworks.get(owner, artwork_id).now():
         return
     if not is_new_id(artwork_id) or studio.artworks.is_taken(artwork_id):
         raise StudioError("NOT_FOUND")
@@ -104,7 +104,7 @@ def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int 
     upload = parse_upload_key(key, owner)
     if upload is None:
         raise StudioError("NOT_FOUND")
-    known = studio.media_assets.get_by_source(owner, key)
+    known = studio.media_assets.get_by_source(owner, key).now()
     if known:
         # The commit that made it may have broken off here, and the upload still tells where a photo was taken.
         studio.objects.delete(key)
@@ -127,7 +127,7 @@ def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int 
 
 def _committed_meanwhile(studio: Studio, owner: str, key: str) -> MediaAsset:
     """The asset of an upload that is gone: a commit that ran beside this one has removed it, or it never was there."""
-    known = studio.media_assets.get_by_source(owner, key)
+    known = studio.media_assets.get_by_source(owner, key).now()
     if known is None:
         raise StudioError("UPLOAD_NOT_FOUND")
     return known

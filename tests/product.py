@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import pytest
-import uvicorn
 
+from app import server
 from app.client import Client, Json
 from app.stack import Servers
-from app.stack.ports import free_port
+from app.stack.ports import free_port, is_free
 from broker import MongoBroker
 from studio.settings import settings
 from studio.studio import Studio
 from tests.fakes import FakeService
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,16 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
 def serving(app: Any) -> Iterator[str]:
     """A real web server in a thread; its address."""
     port = free_port()
-    server = uvicorn.Server(
-        uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1)
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
+    stops: Queue[Callable[[], None]] = Queue()
+    options = {"host": "127.0.0.1", "port": port, "started": stops.put}
+    thread = threading.Thread(target=server.run, args=(app,), kwargs=options, daemon=True)
     thread.start()
-    while not server.started:
-        thread.join(0.01)
-        assert thread.is_alive(), "the web server did not start"
+    stop = stops.get(timeout=10)
+    eventually(lambda: not is_free(port))
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.should_exit = True
+        stop()
         thread.join()
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import rich_click as click
-import uvicorn
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from importlib import import_module
 
+import rich_click as click
+
+from app import server
 from app.cli.lines import complaints
 from app.cli.reading import read_settings, require_owner_key
-
-# An open event stream never ends by itself, so what is left is cut after this long.
-GRACE_S = 2
+from app.stack import StackError
+from app.stack.ports import is_free
 
 
 @click.command()
@@ -21,12 +26,18 @@ def api(*, port: int | None, host: str | None, web_app: str) -> None:
     with complaints():
         settings = read_settings()
         require_owner_key(settings)
-    uvicorn.run(
-        web_app,
-        host=host or settings.host,
-        port=port or settings.port,
-        # The application sets logging up, and its lines have no addresses in them.
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+        host, port = host or settings.host, port or settings.port
+        # The server itself would share the port with whoever listens there, and half of the calls would go astray.
+        if not is_free(port, host):
+            raise StackError(f"Port {port} of {host} cannot be listened on.", "Choose another with --port or PORT.")
+    module, _, name = web_app.partition(":")
+    try:
+        server.run(getattr(import_module(module), name), host=host, port=port, started=_stop_at_signals)
+    except server.Ended:
+        sys.exit(1)
+
+
+def _stop_at_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)

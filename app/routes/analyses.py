@@ -11,11 +11,11 @@ from app.views import AnalysisView, view_analysis
 from studio.errors import StudioError
 
 
-@get("/ai/analyses/{artwork_id:str}", sync_to_thread=True)
-def get_analysis(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> AnalysisView:
+@get("/ai/analyses/{artwork_id:str}")
+async def get_analysis(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> AnalysisView:
     """The newest reading of an artwork's drawing."""
-    analysis = studio.analyses.get(owner, artwork_id)
+    analysis = await studio.analyses.get(owner, artwork_id)
     if analysis is None:
-        exists = studio.artworks.get(owner, artwork_id) is not None
+        exists = await studio.artworks.get(owner, artwork_id) is not None
         raise StudioError("ANALYSIS_NOT_READY" if exists else "NOT_FOUND")
     return view_analysis(analysis, language_of(request))

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
+from anyio import to_thread
 from litestar import get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
@@ -34,32 +35,35 @@ class ArtworkCreate(Payload, frozen=True, kw_only=True):
     audio_asset_id: Id | None = None
 
 
-@post("/artworks", status_code=201, sync_to_thread=True)
-def create_artwork(data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
+@post("/artworks", status_code=201)
+async def create_artwork(
+    data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest
+) -> ArtworkView:
     """Make an artwork of committed media. Doing it twice gives the same artwork."""
-    return view_artwork(studio, _create(studio, owner, data), language_of(request))
+    artwork = await to_thread.run_sync(_create, studio, owner, data)
+    return await view_artwork(studio, artwork, language_of(request))
 
 
-@get("/artworks/{artwork_id:str}", sync_to_thread=True)
-def get_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
+@get("/artworks/{artwork_id:str}")
+async def get_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
     """One artwork with its film, its words and its newest job."""
-    artwork = studio.artworks.get(owner, artwork_id)
+    artwork = await studio.artworks.get(owner, artwork_id)
     if artwork is None:
         raise StudioError("NOT_FOUND")
-    return view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, artwork, language_of(request))
 
 
-@get("/gallery", sync_to_thread=True)
-def list_gallery(
+@get("/gallery")
+async def list_gallery(
     owner: Owner,
     studio: TheStudio,
     cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> GalleryView:
     """The client's artworks, newest first."""
-    found = studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)
+    found = await studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)
     page = found[:limit]
-    return view_gallery(studio, owner, page, _cursor(page[-1]) if len(found) > limit else None)
+    return await view_gallery(studio, owner, page, _cursor(page[-1]) if len(found) > limit else None)
 
 
 def _create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:

@@ -93,26 +93,30 @@ def _order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
     return run_in_transaction(studio.client, store)
 
 
-@get("/generation/jobs/{job_id:str}", sync_to_thread=True)
-def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> JobView:
+@get("/generation/jobs/{job_id:str}")
+async def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> JobView:
     """How far a job is."""
-    return view_job(_find(studio, owner, job_id), language_of(request))
+    return view_job(await _find(studio, owner, job_id), language_of(request))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202, sync_to_thread=True)
-def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
+@post("/generation/jobs/{job_id:str}/retry", status_code=202)
+async def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
-    job = _find(studio, owner, job_id)
+    job = await _find(studio, owner, job_id)
+    queued = await to_thread.run_sync(_retry, studio, job, request.scope["state"]["request_id"])
+    return _accepted(queued, request)
 
+
+def _retry(studio: Studio, job: Job, request_id: str) -> Job:
     def store(session: ClientSession) -> Job:
-        queued = studio.jobs.retry(job, request_id=request.scope["state"]["request_id"], session=session)
+        queued = studio.jobs.retry(job, request_id=request_id, session=session)
         if queued is None:
             raise StudioError("JOB_NOT_RETRYABLE")
         send_step(queued)
         return queued
 
     try:
-        return _accepted(run_in_transaction(studio.client, store), request)
+        return run_in_transaction(studio.client, store)
     except LiveJobExists as error:
         raise StudioError("JOB_NOT_RETRYABLE") from error
 
@@ -131,7 +135,7 @@ async def stream_job_events(
 
     A browser comes back after the end of a stream. When there is nothing more to come, 204 tells it to stop.
     """
-    job = await to_thread.run_sync(_find, studio, owner, job_id)
+    job = await _find(studio, owner, job_id)
     if job.status in FINAL and not await to_thread.run_sync(_missed, studio, job, last_event_id):
         return Response(None, status_code=204)
     return ServerSentEvent(_events(studio, hub, job, last_event_id, language_of(request)))
@@ -162,8 +166,8 @@ def _missed(studio: Studio, job: Job, last: int) -> list[Event]:
     return list(studio.events.list_of_job(job.id, after=last))
 
 
-def _find(studio: Studio, owner: str, job_id: str) -> Job:
-    job = studio.jobs.get(owner, job_id)
+async def _find(studio: Studio, owner: str, job_id: str) -> Job:
+    job = await studio.jobs.get(owner, job_id)
     if job is None:
         raise StudioError("NOT_FOUND")
     return job

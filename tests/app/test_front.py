@@ -4,9 +4,7 @@ import asyncio
 import logging
 import re
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from typing import Any
@@ -15,14 +13,13 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 
 from app.front import ObjectFront
 from app.stack import Servers
-from app.stack.ports import free_port
 from studio.objects import ObjectStore
 from tests.app.stack.dummy_web import app as dummy_web
 from tests.app.stores import store_of
+from tests.product import serving
 from tests.waiting import eventually
 
 MAX_BYTES = 2_000_000
@@ -52,20 +49,6 @@ def browser() -> Iterator[httpx.Client]:
 @pytest.fixture
 def key() -> str:
     return f"tests/{uuid4().hex} 画.png"
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=2))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    eventually(lambda: server.started)
-    try:
-        yield f"http://localhost:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def put(browser: httpx.Client, store: ObjectStore, key: str, body: bytes) -> None:

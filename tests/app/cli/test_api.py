@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """What uvicorn is asked for, in place of serving."""
+    """What the server is asked for, in place of serving."""
     asked: dict[str, object] = {}
-    monkeypatch.setattr("uvicorn.run", lambda app, **options: asked.update(options, app=app))
+    monkeypatch.setattr("app.server.run", lambda app, **options: asked.update(options, app=app))
     return asked
 
 
@@ -61,3 +62,13 @@ def test_env_file_speaks_where_the_environment_is_empty(
     assert served["port"] == 9000
     assert os.environ["PORT"] == "9000"
     assert os.environ["S3_REGION"] == "us-2"
+
+
+def test_port_that_is_taken_is_not_shared(served: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OWNER_KEY", "long-and-random")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = huaban("api", "--port", str(port))
+    assert done.exit_code == 1
+    assert str(port) in done.stderr
+    assert not served

@@ -1,0 +1,23 @@
+"""What callers see of the documents, one module per resource."""
+
+from app.views.analyses import AnalysisView, view_analysis
+from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
+from app.views.jobs import JobView, view_event, view_job
+from app.views.media import MediaAssetView, view_asset
+from app.views.view import View
+
+__all__ = [
+    "AnalysisView",
+    "ArtworkSummary",
+    "ArtworkView",
+    "GalleryView",
+    "JobView",
+    "MediaAssetView",
+    "View",
+    "view_analysis",
+    "view_artwork",
+    "view_asset",
+    "view_event",
+    "view_gallery",
+    "view_job",
+]

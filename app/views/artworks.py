@@ -1,0 +1,133 @@
+"""Artworks and the gallery as callers see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from app.views.jobs import JobView, view_job
+from app.views.view import View
+from studio import pipelines
+from studio.analyses import Analysis
+from studio.artworks import Artwork
+from studio.jobs import FINAL, Job
+from studio.language import Language
+from studio.media_assets import MediaAsset
+from studio.pipelines import JobKind
+from studio.studio import Studio
+
+
+class VersionView(View, frozen=True, kw_only=True):
+    version: int
+    video_url: str
+    poster_url: str | None
+    duration: float | None
+    created_at: datetime
+
+
+class ArtworkSummary(View, frozen=True, kw_only=True):
+    artwork_id: str
+    title: str
+    status: str
+    cover_url: str | None
+    poster_url: str | None
+    video_url: str | None
+    duration: float | None
+    created_at: datetime
+
+
+class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
+    description: str
+    transcript: str | None
+    transcript_status: str
+    """ready, pending, none (no recogniser could tell what was said) or missing (there is no recording)."""
+    refined_text: str | None
+    audio_url: str | None
+    versions: list[VersionView]
+    """The newest first."""
+    analysis_status: str
+    """ready, pending or missing."""
+    job: JobView | None
+    updated_at: datetime
+
+
+class GalleryView(View, frozen=True, kw_only=True):
+    items: list[ArtworkSummary]
+    next_cursor: str | None
+
+
+def _url(studio: Studio, asset: MediaAsset | None) -> str | None:
+    return studio.objects.presign_get(asset.key, mime=asset.mime) if asset else None
+
+
+def _poster_url(studio: Studio, film: MediaAsset | None) -> str | None:
+    return studio.objects.presign_get(film.poster_key, mime="image/jpeg") if film and film.poster_key else None
+
+
+def _summary(studio: Studio, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
+    film = assets.get(artwork.video_asset_id or "")
+    return {
+        "artwork_id": artwork.id,
+        "title": artwork.title,
+        "status": artwork.status,
+        "cover_url": _url(studio, assets.get(artwork.cover_asset_id or "")),
+        "poster_url": _poster_url(studio, film),
+        "video_url": _url(studio, film),
+        "duration": film.seconds if film else None,
+        "created_at": artwork.created_at,
+    }
+
+
+async def view_gallery(studio: Studio, owner: str, artworks: list[Artwork], next_cursor: str | None) -> GalleryView:
+    wanted = {artwork.cover_asset_id for artwork in artworks} | {artwork.video_asset_id for artwork in artworks}
+    assets = await studio.media_assets.by_ids(owner, {asset_id for asset_id in wanted if asset_id})
+    items = [ArtworkSummary(**_summary(studio, artwork, assets)) for artwork in artworks]
+    return GalleryView(items=items, next_cursor=next_cursor)
+
+
+async def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> ArtworkView:
+    films = [version.video_asset_id for version in artwork.versions]
+    wanted = {artwork.cover_asset_id, artwork.audio_asset_id, *films}
+    assets = await studio.media_assets.by_ids(artwork.owner, {asset_id for asset_id in wanted if asset_id})
+    job = await studio.jobs.get_newest(artwork.owner, artwork.id)
+    analysis = await studio.analyses.get(artwork.owner, artwork.id)
+    return ArtworkView(
+        **_summary(studio, artwork, assets),
+        description=artwork.description,
+        transcript=artwork.transcript,
+        transcript_status=await _transcript_status(studio, artwork),
+        refined_text=artwork.words.narration if artwork.words else None,
+        audio_url=_url(studio, assets.get(artwork.audio_asset_id or "")),
+        versions=[
+            VersionView(
+                version=version.version,
+                video_url=studio.objects.presign_get(film.key, mime=film.mime),
+                poster_url=_poster_url(studio, film),
+                duration=film.seconds,
+                created_at=version.created_at,
+            )
+            for version in sorted(artwork.versions, key=lambda version: version.version, reverse=True)
+            if (film := assets.get(version.video_asset_id))
+        ],
+        analysis_status=_analysis_status(analysis, job),
+        job=view_job(job, language) if job else None,
+        updated_at=artwork.updated_at,
+    )
+
+
+async def _transcript_status(studio: Studio, artwork: Artwork) -> str:
+    if artwork.audio_asset_id is None:
+        return "missing"
+    if artwork.transcript is not None:
+        return "ready"
+    # Only jobs for films listen, and each takes a version.
+    job = await studio.jobs.get_live(artwork.id, JobKind.VIDEO)
+    is_coming = artwork.last_version == 0 or (job is not None and job.step == pipelines.TRANSCRIBE.name)
+    return "pending" if is_coming else "none"
+
+
+def _analysis_status(analysis: Analysis | None, job: Job | None) -> str:
+    if analysis:
+        return "ready"
+    is_coming = job is not None and job.status not in FINAL and pipelines.ANALYZE.name in job.steps
+    return "pending" if is_coming else "missing"
