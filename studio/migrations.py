@@ -16,7 +16,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "events": events.INDEXES,
 }
 # A transaction may write to these; made here, none has to be made inside one.
-PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters")
+PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters", "profiles")
 
 
 def migrate(database: Database[Any]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pymongo.client_session import ClientSession
-
+from studio.errors import StudioError
+from studio.media_assets import Kind, MediaAssets
+from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record, from_document, upsert
 
 
@@ -27,7 +28,7 @@ class AgeBand(StrEnum):
 
 
 class Profile(Record, frozen=True, kw_only=True):
-    """`id` is the owner's. None and the empty text stand for what nobody told."""
+    """`id` is the owner's. None stands for what nobody told."""
 
     nickname: str | None = None
     age: int | None = None
@@ -39,25 +40,39 @@ class Profile(Record, frozen=True, kw_only=True):
 
 
 class Profiles:
-    def __init__(self, collection: Documents) -> None:
+    def __init__(self, collection: Documents, loops: Loops, media_assets: MediaAssets) -> None:
         self._collection = collection
+        self._reads = Reads(collection, loops, Profile)
+        self._media_assets = media_assets
 
-    def get(self, owner: str) -> Profile | None:
-        document = self._collection.find_one({"_id": owner})
-        return from_document(document, Profile) if document else None
+    def get(self, owner: str) -> Read[Profile | None]:
+        return self._reads.one({"_id": owner})
 
-    def put(self, owner: str, fields: dict[str, Any], *, session: ClientSession | None = None) -> Profile:
-        """Change the fields that are given; the first time makes the profile."""
+    def change(self, owner: str, fields: dict[str, Any]) -> Profile:
+        """Change the fields that are given; the first time makes the profile.
+
+        Raises StudioError("NOT_FOUND") for an avatar that is no picture of the owner's.
+        """
+        fields = _with_age_band(fields)
+        if (avatar := fields.get("avatar_asset_id")) and not self._is_picture(owner, avatar):
+            raise StudioError("NOT_FOUND")
+        # A "$" in people's words is no expression.
+        given = {name: {"$literal": value} for name, value in fields.items()}
         first = {"$ifNull": ["$created_at", "$$NOW"]}
         document = upsert(
-            self._collection,
-            {"_id": owner},
-            [{"$set": {**_literal(fields), "created_at": first, "updated_at": "$$NOW"}}],
-            session=session,
+            self._collection, {"_id": owner}, [{"$set": {**given, "created_at": first, "updated_at": "$$NOW"}}]
         )
         return from_document(document, Profile)
 
+    def _is_picture(self, owner: str, asset_id: str) -> bool:
+        asset = self._media_assets.get(owner, asset_id).now()
+        return asset is not None and asset.kind is Kind.IMAGE
 
-def _literal(fields: dict[str, Any]) -> dict[str, Any]:
-    """Values as they are: a "$" in people's words is no expression."""
-    return {name: {"$literal": value} for name, value in fields.items()}
+
+def _with_age_band(fields: dict[str, Any]) -> dict[str, Any]:
+    """An age decides its band, and a band alone takes the place of an age that was told before."""
+    if (age := fields.get("age")) is not None:
+        return {**fields, "age_band": AgeBand.of(age)}
+    if "age" in fields or "age_band" in fields:
+        return {**fields, "age": None, "age_band": fields.get("age_band")}
+    return fields

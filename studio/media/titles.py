@@ -58,7 +58,7 @@ def _pieces(text: str) -> list[str]:
         breaks = letter == " " or ord(letter) >= 0x2E80 or not pieces
         after_break = pieces and (pieces[-1].endswith(" ") or ord(pieces[-1][-1]) >= 0x2E80)
         closes = letter in "，。！？、；：”’）》…,.!?;:)"
-        if closes and pieces:
+        if pieces and (closes or pieces[-1][-1] in "“‘（《「『"):
             pieces[-1] += letter
         elif breaks and letter != " ":
             pieces.append(letter)

@@ -6,6 +6,7 @@ are only ever compared with the same child's own works of the period before.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -114,7 +115,7 @@ def _storytelling(work: Work) -> float | None:
 
 def _saturating(halves: float) -> float:
     """A scale without a top to reach: 1 is half of it, 2 is three quarters."""
-    return 100 * (1 - 2.0**-halves)
+    return 100 * (1 - math.exp2(-halves))
 
 
 _AXES = (
@@ -158,7 +159,7 @@ _AXES = (
         "storytelling",
         Text("讲故事", "Storytelling"),
         Text(
-            f"每个故事的长短，取平均；{_HALF_WORDS} 个字（词）或 {_HALF_VOICE_S:.0f} 秒的录音是刻度的一半，以较长的为准。",
+            f"每个故事的长短，取平均；{_HALF_WORDS} 个字（词）或 {_HALF_VOICE_S:.0f} 秒录音是刻度的一半，取较长的。",
             f"How long each story is, on average; {_HALF_WORDS} words (Chinese characters) or {_HALF_VOICE_S:.0f} "
             "seconds of recording are half of the scale, whichever is longer.",
         ),

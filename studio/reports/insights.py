@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from studio.language import Text, counted
 from studio.reports.abilities import ENOUGH, PERSISTENCE, Ability
 from studio.reports.findings import ColourUse, Trait, read_works
-from studio.reports.periods import Period
+from studio.reports.periods import BEFORE, Period
 from studio.reports.works import Work
 
 _NOTABLE = 10
 """Points between two periods; less is as likely chance."""
-_BEFORE = {Period.WEEK: Text("上一周", "the week before"), Period.MONTH: Text("上个月", "the month before")}
-_UNTITLED = Text("没有名字的画", "Untitled drawing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +40,7 @@ def about_drawings(works: list[Work], colours: list[ColourUse], traits: list[Tra
     return [*(_favourite(colour, drawings) for colour in colours[:1]), *(_common(t, drawings) for t in traits[:2])]
 
 
-def about_change(
-    abilities: list[Ability], before: list[Ability], *, period: Period, is_over: bool
-) -> list[Insight]:
+def about_change(abilities: list[Ability], before: list[Ability], *, period: Period, is_over: bool) -> list[Insight]:
     """Where the works differ from those of the period before, the greatest difference first."""
     earlier = {ability.key: ability for ability in before}
     changed = [
@@ -54,12 +50,7 @@ def about_change(
         if (is_over or ability.key != PERSISTENCE) and abs(_difference(ability)) >= _NOTABLE
     ]
     changed.sort(key=lambda ability: -abs(_difference(ability)))
-    return [_change(ability, earlier[ability.key], _BEFORE[period]) for ability in changed]
-
-
-def title_of(work: Work) -> Text:
-    title = work.artwork.title
-    return Text(title, title) if title else _UNTITLED
+    return [_change(ability, earlier[ability.key], BEFORE[period]) for ability in changed]
 
 
 def _made(works: list[Work], active_days: int) -> Insight:
@@ -80,15 +71,13 @@ def _stories(works: list[Work]) -> list[Insight]:
     if not written:
         return []
     total = sum(work.words for work in written)
-    longest = max(written, key=lambda work: work.words)
-    title = title_of(longest)
+    longest = max(work.words for work in written)
     return [
         Insight(
             "stories",
             Text(
-                f"{len(written)} 个故事有文字，一共 {total} 个字（词），最长的是《{title.zh}》，有 {longest.words} 个。",
-                f"{counted(len(written), 'story')} in words, {counted(total, 'word')} in all; "
-                f"the longest is “{title.en}” with {longest.words}.",
+                f"{len(written)} 个故事留下了文字，共 {total} 个字（词），最长的有 {longest} 个。",
+                f"{counted(len(written), 'story')} in writing: {counted(total, 'word')}, and {longest} in the longest.",
             ),
             Text(
                 "数的是写下的故事，或从录音里听出的文字；每个汉字、每个外文单词算一个。",
@@ -142,8 +131,8 @@ def _favourite(colour: ColourUse, drawings: int) -> Insight:
     return Insight(
         "favorite_color",
         Text(
-            f"用得最多的是{colour.name.zh}：{drawings} 幅画中有 {len(colour.works)} 幅用到，平均占笔迹面积的 {percent}%。",
-            f"Most of all there is {colour.name.en}: in {len(colour.works)} of {counted(drawings, 'drawing')}, "
+            f"用得最多的是{colour.name.zh}：{drawings} 幅画中 {len(colour.works)} 幅有它，平均占笔迹的 {percent}%。",
+            f"{colour.name.en.capitalize()} is used most: in {len(colour.works)} of {counted(drawings, 'drawing')}, "
             f"and {percent}% of what is drawn on average.",
         ),
         Text(
@@ -161,7 +150,7 @@ def _common(trait: Trait, drawings: int) -> Insight:
         "trait",
         Text(
             f"{drawings} 幅画中有 {len(trait.works)} 幅的特点是“{trait.name.zh}”。",
-            f"{len(trait.works)} of {counted(drawings, 'drawing')}: “{trait.name.en}”.",
+            f"{len(trait.works)} of {counted(drawings, 'drawing')}: {trait.name.en}.",
         ),
         Text("数的是每幅画的解读里的标签。", "Counted in the tags of the readings."),
         trait.works,
@@ -173,8 +162,8 @@ def _change(ability: Ability, before: Ability, then: Text) -> Insight:
     return Insight(
         f"change_{ability.key}",
         Text(
-            f"“{ability.label.zh}”量得 {ability.value}，{then.zh}是 {ability.earlier}。",
-            f"“{ability.label.en}” measures {ability.value}; {then.en} it was {ability.earlier}.",
+            f"{ability.label.zh}的数值是 {ability.value}，{then.zh}是 {ability.earlier}。",
+            f"{ability.label.en} measures {ability.value}; {then.en} it was {ability.earlier}.",
         ),
         Text(
             f"两段时间用同一种方法量得，各不少于 {ENOUGH} 幅作品；只说明作品不同，不说明变好或变差。",

@@ -21,6 +21,10 @@ class Period(StrEnum):
     MONTH = "month"
 
 
+BEFORE = {Period.WEEK: Text("上一周", "the week before"), Period.MONTH: Text("上个月", "the month before")}
+"""What the period before is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """One week or month, from its first day to its last, both included."""

@@ -17,12 +17,13 @@ from studio.reports.works import Work
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a client made in a span: all of it counted, and of the newest everything that a report needs."""
+    """What a client made in a span."""
 
     span: Span
-    total: int
     works: list[Work]
     """The newest first."""
+    is_cut: bool = False
+    """There are more, too many for a report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +31,10 @@ class PeriodReport:
     span: Span
     is_over: bool
     """False while more works may come."""
-    total: int
-    """Works made in the span."""
     works: list[Work]
-    """The works that the rest speaks of: all of them, or the newest where there are very many."""
+    """The works that the rest speaks of, the newest first."""
+    is_cut: bool
+    """There are older ones in the span, too many for a report."""
     days: dict[date, int]
     """Works of each day of the span, also of those without any."""
     colours: list[ColourUse]
@@ -61,8 +62,7 @@ def put_together(made: list[Made], *, profile: Profile | None, now: datetime) ->
     today = made[0].span.day_of(now)
     measured = [_measured(one, today) for one in made]
     periods = [
-        _period_report(one, today, own, before)
-        for one, own, before in zip(made, measured, measured[1:], strict=False)
+        _period_report(one, today, own, before) for one, own, before in zip(made, measured, measured[1:], strict=False)
     ]
     return Report(period=made[0].span.period, day=today, profile=profile, periods=periods)
 
@@ -80,8 +80,8 @@ def _period_report(made: Made, today: date, own: list[Ability], before: list[Abi
     return PeriodReport(
         span=made.span,
         is_over=is_over,
-        total=made.total,
         works=made.works,
+        is_cut=made.is_cut,
         days={day: active_days[day] for day in made.span.days},
         colours=colours,
         traits=traits,
