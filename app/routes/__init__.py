@@ -3,6 +3,7 @@
 from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
 from app.routes.generation import create_job, get_job, retry_job, stream_job_events
+from app.routes.grow import change_profile, get_profile, get_report, get_report_document, get_report_picture
 from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload, read_media
@@ -21,6 +22,11 @@ ROUTES = [
     retry_job,
     stream_job_events,
     get_analysis,
+    get_profile,
+    change_profile,
+    get_report,
+    get_report_picture,
+    get_report_document,
     healthz,
     show_page,
     get_page_file,

@@ -2,6 +2,7 @@
 
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
+from app.views.grow import ProfileView, ReportView, view_profile, view_report
 from app.views.jobs import JobView, view_event, view_job
 from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
@@ -15,6 +16,8 @@ __all__ = [
     "JobView",
     "Links",
     "MediaAssetView",
+    "ProfileView",
+    "ReportView",
     "View",
     "view_analysis",
     "view_artwork",
@@ -22,4 +25,6 @@ __all__ = [
     "view_event",
     "view_gallery",
     "view_job",
+    "view_profile",
+    "view_report",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoneinfo import ZoneInfo
 
+from studio.analyses import Analysis
 from studio.artworks import Artwork
 from studio.media_assets import MediaAsset
 from studio.reports.periods import Period, Span, spans_before
@@ -38,16 +39,16 @@ def _artworks(studio: Studio, owner: str, span: Span) -> list[Artwork]:
 
 def _works(studio: Studio, owner: str, artworks: list[Artwork]) -> dict[str, Work]:
     analyses = studio.analyses.by_ids(owner, [artwork.id for artwork in artworks]).now()
-    recordings = studio.media_assets.by_ids(owner, {a.audio_asset_id for a in artworks if a.audio_asset_id}).now()
-    return {
-        artwork.id: Work(
-            artwork,
-            analyses[artwork.id].reading if artwork.id in analyses else None,
-            _audible_s(recordings.get(artwork.audio_asset_id or "")),
-        )
-        for artwork in artworks
-    }
+    wanted = {asset_id for a in artworks for asset_id in (a.cover_asset_id, a.video_asset_id, a.audio_asset_id)}
+    assets = studio.media_assets.by_ids(owner, {asset_id for asset_id in wanted if asset_id}).now()
+    return {artwork.id: _work(artwork, analyses.get(artwork.id), assets) for artwork in artworks}
 
 
-def _audible_s(recording: MediaAsset | None) -> float:
-    return 0.0 if recording is None or recording.silent else recording.seconds or 0.0
+def _work(artwork: Artwork, analysis: Analysis | None, assets: dict[str, MediaAsset]) -> Work:
+    recording = assets.get(artwork.audio_asset_id or "")
+    return Work(
+        artwork,
+        reading=analysis.reading if analysis else None,
+        voice_s=recording.seconds or 0.0 if recording and not recording.silent else 0.0,
+        shown=assets.get(artwork.cover_asset_id or "") or assets.get(artwork.video_asset_id or ""),
+    )

@@ -1,4 +1,4 @@
-"""What a report knows of an artwork: itself, the reading of its drawing, and how long its story is."""
+"""What a report knows of an artwork: itself, the reading of its drawing, how long its story is, what shows it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from studio.artworks import Artwork
 from studio.language import count_words
+from studio.media_assets import MediaAsset
 from studio.providers.interfaces import Reading
 
 
@@ -16,6 +17,8 @@ class Work:
     """None until the drawing was read."""
     voice_s: float = 0.0
     """Length of the recording in which the story is told; 0 without one, and for one in which nothing can be heard."""
+    shown: MediaAsset | None = None
+    """What stands for it in a list: its drawing, or its film where there is no drawing."""
 
     @property
     def id(self) -> str:
