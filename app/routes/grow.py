@@ -29,10 +29,8 @@ _AT_ONCE = CapacityLimiter(2)
 """Reports that a process makes at the same time; others wait. Each keeps a core busy, for a second at most."""
 
 _Period = Annotated[Period, QueryParameter(description="Weeks begin on Monday.")]
-_Range = Annotated[
-    int, QueryParameter(name="range", ge=1, le=12, description="How many periods, the current one first.")
-]
-_Zone = Annotated[str, QueryParameter(name="tz", max_length=64, description="An IANA time zone.")]
+_Range = Annotated[int, QueryParameter(ge=1, le=12, description="How many periods, the current one first.")]
+_Zone = Annotated[str, QueryParameter(max_length=64, description="An IANA time zone.")]
 _Lang = Annotated[Language | None, QueryParameter(description="Instead of Accept-Language.")]
 
 
@@ -86,12 +84,12 @@ def provide_wanted(
     request: AnyRequest,
     *,
     period: _Period = Period.WEEK,
-    count: _Range = 1,
-    zone: _Zone = "UTC",
+    range: _Range = 1,  # noqa: A002 (this and tz are their names on the wire, and in a refusal)
+    tz: _Zone = "UTC",
     lang: _Lang = None,
 ) -> Wanted:
     """The report that a call asks for. Raises StudioError("TIME_ZONE_UNKNOWN")."""
-    return Wanted(period, count, zone_named(zone), lang or language_of(request))
+    return Wanted(period, range, zone_named(tz), lang or language_of(request))
 
 
 _WANTED = {"wanted": Provide(provide_wanted, sync_to_thread=False)}
