@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
+from app.forecasts import Forecasts
 from app.live import Hub
 from app.media_door import MediaDoor
 from app.metrics import QueueFigures
@@ -15,6 +16,7 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheForecasts = NamedDependency[Forecasts]
 TheMediaDoor = NamedDependency[MediaDoor]
 TheQueueFigures = NamedDependency[QueueFigures]
 TheLinks = NamedDependency[Links]

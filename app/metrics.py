@@ -48,12 +48,12 @@ def count_refusal(symbol: str) -> None:
     _REFUSALS.labels(symbol).inc()
 
 
-def exposition(queues: QueueFigures, *, watchers: int) -> bytes:
+def exposition(queues: QueueFigures, *, watchers: int) -> str:
     """Everything in Prometheus' text format."""
     _WATCHERS.set(watchers)
     looked_up = CollectorRegistry()
     looked_up.register(queues)
-    return generate_latest(_REGISTRY) + generate_latest(looked_up)
+    return (generate_latest(_REGISTRY) + generate_latest(looked_up)).decode()
 
 
 class QueueFigures(Collector):

@@ -8,11 +8,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from studio import artworks, events, jobs, media_assets
+from studio import announced_uploads, artworks, events, jobs, media_assets
 from studio.analyses import Analysis
 from studio.clients import Client
 from studio.indexes import Index
 from studio.migration_records import MigrationRecord
+from studio.profiles import Profile
+from studio.statistics import DayOfJobs
+from studio.step_times import StepTime
 
 
 class Personal(StrEnum):
@@ -32,10 +35,14 @@ class Collection(NamedTuple):
 COLLECTIONS: dict[str, Collection] = {
     "clients": Collection(Client, Personal.OWNER),
     "artworks": Collection(artworks.Artwork, Personal.CHILD, artworks.INDEXES),
+    "uploads": Collection(announced_uploads.AnnouncedUpload, Personal.OWNER, announced_uploads.INDEXES),
     "media_assets": Collection(media_assets.MediaAsset, Personal.CHILD, media_assets.INDEXES),
     "jobs": Collection(jobs.Job, Personal.CHILD, jobs.INDEXES),
     "ai_analyses": Collection(Analysis, Personal.CHILD),
     "events": Collection(events.Event, Personal.OWNER, events.INDEXES),
     "event_counters": Collection(events.EventCounter, Personal.OWNER),
+    "step_times": Collection(StepTime, Personal.NONE),
+    "statistics": Collection(DayOfJobs, Personal.NONE),
+    "profiles": Collection(Profile, Personal.CHILD),
     "migrations": Collection(MigrationRecord, Personal.NONE),
 }

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from app.openapi import words
 from app.openapi.examples import VALUES, example_of
-from app.openapi.operations import Operation, operations_of
+from app.openapi.operations import Operation, media_type_of, operations_of
 from app.openapi.parameters import Parameter, camel
 from app.openapi.problems import refusal_example, refusals_of, response_of
 from app.openapi.refusals import Problem
@@ -32,7 +32,12 @@ def describe(app: Litestar) -> Json:
         [
             Problem,
             *(operation.body[1] for operation in operations if operation.body),
-            *(spec.data_container for operation in operations for spec in operation.answers.values()),
+            *(
+                spec.data_container
+                for operation in operations
+                for specs in operation.answers.values()
+                for spec in specs
+            ),
         ]
     )
     paths: dict[str, Json] = {}
@@ -70,7 +75,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
     refused = refusals_of(operation)
     responses = {status: response_of(status, symbols) for status, symbols in refused.items()}
     # The answers go before: a /healthz that is red is no refusal.
-    responses |= {status: _answer(status, spec, schemas) for status, spec in operation.answers.items()}
+    responses |= {status: _answer(status, specs, schemas) for status, specs in operation.answers.items()}
     described: Json = {
         "operationId": camel(operation.name),
         "tags": [_in_one_line(words.TAGS.get(operation.module, _UNNAMED))],
@@ -83,6 +88,8 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
     if operation.body:
         media_type, kind = operation.body
         described["requestBody"] = {"required": True, "content": _content(media_type, kind, schemas)}
+    elif operation.described_body:
+        described["requestBody"] = operation.described_body
     return described
 
 
@@ -104,14 +111,18 @@ def _parameter(parameter: Parameter) -> Json:
     }
 
 
-def _answer(status: int, spec: ResponseSpec, schemas: Schemas) -> Json:
+def _answer(status: int, specs: list[ResponseSpec], schemas: Schemas) -> Json:
     headers = ["X-Request-Id", *words.HEADERS_OF_STATUS.get(status, ())]
+    told = [spec.description for spec in specs if spec.description]
     described: Json = {
-        "description": spec.description or _both(words.STATUSES[status]),
+        "description": "\n\n".join(told) or _both(words.STATUSES[status]),
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
     }
-    if spec.data_container is not None:
-        described["content"] = _content(str(spec.media_type), spec.data_container, schemas)
+    bodies = [spec for spec in specs if spec.data_container is not None]
+    if bodies:
+        described["content"] = {}
+        for spec in bodies:
+            described["content"] |= _content(media_type_of(spec), spec.data_container, schemas)
     return described
 
 

@@ -16,6 +16,7 @@ class Step:
     body: dict[str, Any] = field(default_factory=dict)
     """Fields in place of those of the example; None takes one away."""
     query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     saves: dict[str, str] = field(default_factory=dict)
     """Variables for later steps, each with where it is in the answer."""
     again_while: str = ""
@@ -39,14 +40,26 @@ FLOW = [
         "commitMedia", 201, body={"size": "{{drawingSize}}"}, saves={"coverAssetId": "mediaAssetId", "mediaUrl": "url"}
     ),
     Step("readMedia", url="{{mediaUrl}}"),
+    Step("uploadFile", 201),
+    Step("listImages", query={"limit": "10"}),
     Step("createArtwork", 201, body={"artworkId": "{{artworkId}}", "audioAssetId": None}),
     Step("createJob", 202, saves={"jobId": "jobId"}),
     Step("getJob", again_while="['queued', 'running'].includes(answer.status)"),
     Step("streamJobEvents"),
     Step("retryJob", 409),
+    Step("cancelJob", 409),
+    Step("captureJob"),
+    Step("listJobs", query={"status": "succeeded"}),
+    # Without the header it is a stream, which has no end.
+    Step("getEvents", query={"since": "0"}, headers={"Accept": "application/json"}),
     Step("getArtwork"),
     Step("getAnalysis"),
     Step("listGallery", query={"limit": "20"}),
+    Step("changeProfile"),
+    Step("getProfile"),
+    Step("getReport", query={"period": "week", "range": "1", "tz": "Asia/Shanghai"}),
+    Step("getReportPicture"),
+    Step("getReportDocument"),
     Step("healthz"),
     Step("getMetrics"),
 ]

@@ -47,15 +47,20 @@ def collection(description: Json) -> Json:
 
 
 def _item(method: str, path: str, operation: Json, step: Step, description: Json) -> Json:
+    headers = {"X-Client-Id": "{{clientId}}", **step.headers}
     request: Json = {
         "method": method,
         "url": step.url or _address(path, step),
-        "header": [{"key": "X-Client-Id", "value": "{{clientId}}"}],
+        "header": [{"key": name, "value": value} for name, value in headers.items()],
         "description": operation["description"],
     }
-    if "requestBody" in operation:
+    body = operation.get("requestBody", {}).get("content", {})
+    if "application/json" in body:
         request["header"].append({"key": "Content-Type", "value": "application/json"})
-        request["body"] = {"mode": "raw", "raw": _body(operation, step)}
+        request["body"] = {"mode": "raw", "raw": _body(body["application/json"]["example"], step)}
+    elif body:
+        form = {"key": "file", "type": "file", "src": DRAWING.name}
+        request["body"] = {"mode": "formdata", "formdata": [form]}
     tests = _tests(operation, step, description)
     return {"name": operation["operationId"], "request": request, "event": [_script("test", tests)]}
 
@@ -65,11 +70,10 @@ def _address(path: str, step: Step) -> str:
     return "{{baseUrl}}" + path.replace("{", "{{").replace("}", "}}") + (f"?{query}" if query else "")
 
 
-def _body(operation: Json, step: Step) -> str:
+def _body(example: Json, step: Step) -> str:
     """The example, with what earlier steps have saved in place of its ids."""
-    (content,) = operation["requestBody"]["content"].values()
     saved = {"etag", *(name for other in FLOW for name in other.saves)}
-    example = {name: f"{{{{{name}}}}}" if name in saved else value for name, value in content["example"].items()}
+    example = {name: f"{{{{{name}}}}}" if name in saved else value for name, value in example.items()}
     wanted = {name: value for name, value in {**example, **step.body}.items() if value is not None}
     text = json.dumps(wanted, ensure_ascii=False, indent=2)
     # A number is a number, although a variable stands for it.

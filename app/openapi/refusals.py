@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 
-from app.views.view import View
 from studio.errors import REGISTRY
 
 
-class FieldError(View, frozen=True, kw_only=True):
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
     """One field that has to be corrected."""
 
     field: str
@@ -20,7 +19,7 @@ class FieldError(View, frozen=True, kw_only=True):
     message: str
 
 
-class Problem(View, frozen=True, kw_only=True):
+class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Every refusal looks like this, in the language of `Accept-Language`. 所有错误都是这个格式。"""
 
     type: str

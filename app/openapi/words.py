@@ -45,9 +45,12 @@ STATUSES: dict[int, Text] = {
 TAGS: dict[str, Text] = {
     "init": Text("开始", "Hello"),
     "media": Text("上传与媒体", "Uploads and media"),
+    "images": Text("图片", "Pictures"),
     "artworks": Text("作品与画廊", "Artworks and the gallery"),
     "generation": Text("制作任务", "Jobs"),
+    "events": Text("事件", "Events"),
     "analyses": Text("画面解读", "Readings of drawings"),
+    "grow": Text("成长", "Growth"),
     "health": Text("运行状况", "Health"),
     "metrics": Text("指标", "Figures"),
 }
@@ -60,6 +63,15 @@ PARAMETERS: dict[str, Text] = {
         "上一页返回的 nextCursor；不填则从最新的开始。",
         "The nextCursor of the page before; the newest come first without.",
     ),
+    "status": Text("只列出这种状态的。", "Only those with this status."),
+    "kind": Text("只列出这一类的。", "Only those of this kind."),
+    "since": Text(
+        "只要这个编号之后的事件；不填则从现在开始。", "The events after this number; those from now on without."
+    ),
+    "period": Text("按周或按月；一周从星期一开始。", "Weeks or months. Weeks begin on Monday."),
+    "range": Text("多少个周期，最近的在前。", "How many periods, the current one first."),
+    "tz": Text("IANA 时区，例如 Asia/Shanghai。", "An IANA time zone, as in Asia/Shanghai."),
+    "lang": Text("代替 Accept-Language 的语言。", "A language in place of that of Accept-Language."),
     "limit": Text("一页最多几条。", "How many there are on a page at most."),
     "key": Text("媒体地址中的路径。", "The path in a media address."),
     "e": Text("地址的有效期（Unix 秒），原样发送。", "When the address ends, in Unix seconds. Sent as it was given."),
@@ -76,6 +88,31 @@ OPERATIONS: dict[str, str] = {
     "init": "登记客户端，并告诉它上传的限制。",
     "presign_upload": "申请一个上传地址。只能用它上传这一种类型、这么多字节的一个文件。",
     "commit_media": "检查上传的文件，并使它可用。重复提交得到同一个媒体。",
+    "upload_file": (
+        "以表单方式经服务器上传一个文件，用于无法直接访问存储的客户端。"
+        "文件放在 file 字段，或 image、audio、video 字段；没有说明类型时由内容判断。artworkId 是它所属的作品。"
+        "检查与提交上传时相同。"
+    ),
+    "list_images": "这个客户端的图片，新的在前。",
+    "list_jobs": "这个客户端的任务，新的在前；可以只看某种状态、某一类或某个作品的。",
+    "cancel_job": (
+        "取消任务。正在进行的工作会被中断，并通知服务商；billing 说明可能的费用。"
+        "还没有开始的任务立即取消，其他任务等一切停下后取消。"
+    ),
+    "capture_job": (
+        "把完成的影片取回画廊。任务本来就会自己这样做，这里只是让它提前查看。"
+        "正在查看，或因上次查看失败而再次查看时为 202；否则为 200 和任务现状，影片完成后带有地址。"
+        "不会向服务商重复下单。"
+    ),
+    "get_events": (
+        "编号 since 或 Last-Event-ID 之后发生的事，不填则从现在开始，为服务器推送事件（SSE）。"
+        "Accept: application/json 时返回到目前为止的列表。同一地址也接受 WebSocket。"
+    ),
+    "get_profile": "孩子的资料。每一项都可以不填。",
+    "change_profile": "填写孩子的资料，或用 null 收回。",
+    "get_report": "最近几周或几个月的作品说明了什么：都由作品测得，每条结论都列出依据的作品，绝不编造。",
+    "get_report_picture": "报告的图表，为一张图片。",
+    "get_report_document": "可打印的报告（A4）。",
     "read_media": (
         "图片、录音或影片的内容，地址来自其他接口的返回。"
         "地址本身带有授权（e、t、s）；没有时需要拥有者的 X-Client-Id。download 让浏览器保存文件。"

@@ -57,8 +57,9 @@ def test_refusals_are_counted_by_their_code(http: httpx.Client, figure: Figure) 
 def test_queues_tell_what_waits(
     client: Client, http: httpx.Client, drawing: Path, product: Product, figure: Figure
 ) -> None:
+    artwork_id = new_artwork(client, drawing)["artworkId"]
     product.broker.flush("default")
-    http.post("/generation/jobs", json={"artworkId": new_artwork(client, drawing)["artworkId"]})
+    http.post("/generation/jobs", json={"artworkId": artwork_id})
     assert figure("huaban_queue_messages", queue="default", state="ready") == 1
     assert figure("huaban_queue_messages", queue="default", state="dead") == 0
     assert figure("huaban_queue_oldest_ready_seconds", queue="default") >= 0

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from studio import schema_docs
-from studio.jobs import Job, JobStatus, Submission
+from studio.jobs import Job, JobStatus
 from studio.schema import COLLECTIONS
 from studio.structs import doc_of, field_docs, structs_in
+from studio.submissions import Submission
 
 
 def test_the_page_of_the_database_is_current() -> None:
