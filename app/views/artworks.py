@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.views.jobs import JobView, view_job
 from app.views.view import View
 from studio import pipelines
 from studio.analyses import Analysis
-from studio.artworks import Artwork
+from studio.artworks import Artwork, ArtworkStatus
 from studio.jobs import FINAL, Job
 from studio.language import Language
 from studio.media_assets import MediaAsset
-from studio.pipelines import JobKind
 from studio.studio import Studio
 
 
@@ -33,7 +32,11 @@ class ArtworkSummary(View, frozen=True, kw_only=True):
     poster_url: str | None
     video_url: str | None
     duration: float | None
+    favourite: bool
     created_at: datetime
+    deleted_at: datetime | None
+    restorable_until: datetime | None
+    """When a deleted artwork is gone for good."""
 
 
 class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
@@ -45,6 +48,10 @@ class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
     audio_url: str | None
     versions: list[VersionView]
     """The newest first."""
+    video_version: int | None
+    """The number of the film that is shown."""
+    lineage_status: str
+    """As the plan's source tree names it: draft, transcribed, llm_ready, generating, ready or failed."""
     analysis_status: str
     """ready, pending or missing."""
     job: JobView | None
@@ -54,6 +61,21 @@ class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
 class GalleryView(View, frozen=True, kw_only=True):
     items: list[ArtworkSummary]
     next_cursor: str | None
+    """Where the list goes on; null at its end. A page of a search may hold fewer items than asked for, even none."""
+
+
+class RecordingView(View, frozen=True, kw_only=True):
+    key: str
+    url: str
+
+
+class FilmStoryView(View, frozen=True, kw_only=True):
+    artwork_id: str
+    title: str
+    description_text: str
+    """The story as typed, or else as heard."""
+    llm_text: str | None
+    audio: RecordingView | None
 
 
 def _url(studio: Studio, asset: MediaAsset | None) -> str | None:
@@ -66,6 +88,7 @@ def _poster_url(studio: Studio, film: MediaAsset | None) -> str | None:
 
 def _summary(studio: Studio, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
     film = assets.get(artwork.video_asset_id or "")
+    kept_for = timedelta(days=studio.settings.retain_deleted_days)
     return {
         "artwork_id": artwork.id,
         "title": artwork.title,
@@ -74,7 +97,10 @@ def _summary(studio: Studio, artwork: Artwork, assets: dict[str, MediaAsset]) ->
         "poster_url": _poster_url(studio, film),
         "video_url": _url(studio, film),
         "duration": film.seconds if film else None,
+        "favourite": artwork.favourite,
         "created_at": artwork.created_at,
+        "deleted_at": artwork.deleted_at,
+        "restorable_until": artwork.deleted_at and artwork.deleted_at + kept_for,
     }
 
 
@@ -95,7 +121,7 @@ async def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> 
         **_summary(studio, artwork, assets),
         description=artwork.description,
         transcript=artwork.transcript,
-        transcript_status=await _transcript_status(studio, artwork),
+        transcript_status=_transcript_status(artwork),
         refined_text=artwork.words.narration if artwork.words else None,
         audio_url=_url(studio, assets.get(artwork.audio_asset_id or "")),
         versions=[
@@ -109,21 +135,44 @@ async def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> 
             for version in sorted(artwork.versions, key=lambda version: version.version, reverse=True)
             if (film := assets.get(version.video_asset_id))
         ],
+        video_version=artwork.shown_version,
+        lineage_status=_lineage_status(artwork),
         analysis_status=_analysis_status(analysis, job),
         job=view_job(job, language) if job else None,
         updated_at=artwork.updated_at,
     )
 
 
-async def _transcript_status(studio: Studio, artwork: Artwork) -> str:
+async def view_film_story(studio: Studio, artwork: Artwork) -> FilmStoryView:
+    return FilmStoryView(
+        artwork_id=artwork.id,
+        title=artwork.title,
+        description_text=artwork.story or "",
+        llm_text=artwork.words.narration if artwork.words else None,
+        audio=await _recording(studio, artwork),
+    )
+
+
+async def _recording(studio: Studio, artwork: Artwork) -> RecordingView | None:
+    asset = await studio.media_assets.get(artwork.owner, artwork.audio_asset_id) if artwork.audio_asset_id else None
+    return RecordingView(key=asset.key, url=studio.objects.presign_get(asset.key, mime=asset.mime)) if asset else None
+
+
+def _transcript_status(artwork: Artwork) -> str:
     if artwork.audio_asset_id is None:
         return "missing"
     if artwork.transcript is not None:
         return "ready"
-    # Only jobs for films listen, and each takes a version.
-    job = await studio.jobs.get_live(artwork.id, JobKind.VIDEO)
-    is_coming = artwork.last_version == 0 or (job is not None and job.step == pipelines.TRANSCRIBE.name)
-    return "pending" if is_coming else "none"
+    # A film is only made of a recording that was listened to.
+    return "none" if artwork.heard or artwork.versions else "pending"
+
+
+def _lineage_status(artwork: Artwork) -> str:
+    if artwork.status is not ArtworkStatus.DRAFT:
+        return artwork.status
+    if artwork.words:
+        return "llm_ready"
+    return "transcribed" if artwork.transcript else "draft"
 
 
 def _analysis_status(analysis: Analysis | None, job: Job | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.views.view import View
 from studio.media_assets import MediaAsset
 from studio.studio import Studio
+from studio.uploads import Door
 
 
 class MediaAssetView(View, frozen=True, kw_only=True):
@@ -24,6 +25,17 @@ class MediaAssetView(View, frozen=True, kw_only=True):
     silent: bool
 
 
+class UploadView(View, frozen=True, kw_only=True):
+    key: str
+    url: str
+    method: str
+    headers: dict[str, str]
+    """To be sent with the upload exactly as they are; they are part of the signature."""
+    expires_in_s: int
+    artwork_id: str
+    """For the other uploads of the same artwork, and for `POST /artworks`."""
+
+
 def view_asset(studio: Studio, asset: MediaAsset) -> MediaAssetView:
     return MediaAssetView(
         media_asset_id=asset.id,
@@ -38,4 +50,15 @@ def view_asset(studio: Studio, asset: MediaAsset) -> MediaAssetView:
         height=asset.height,
         duration=asset.seconds,
         silent=asset.silent,
+    )
+
+
+def view_upload(studio: Studio, door: Door) -> UploadView:
+    return UploadView(
+        key=door.key,
+        url=door.url,
+        method="PUT",
+        headers=door.headers,
+        expires_in_s=studio.settings.presign_expires_s,
+        artwork_id=door.artwork_id,
     )
