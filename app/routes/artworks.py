@@ -112,10 +112,11 @@ async def restore_artwork(
 @post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True)
 def regenerate_artwork(
     artwork_id: FromPath[str],
-    data: JSONBody[Regeneration | None],
     owner: Owner,
     studio: TheStudio,
     request: AnyRequest,
+    *,
+    data: JSONBody[Regeneration | None] = None,
 ) -> Response[JobView]:
     """Make another film of an artwork, its next version; the older ones stay."""
     wanted = JobCreate(artwork_id=artwork_id, text=data.text if data else None)

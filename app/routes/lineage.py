@@ -101,7 +101,12 @@ async def commit_audio(
 
 @post("/artworks/{artwork_id:str}/transcribe", status_code=202, sync_to_thread=True)
 def transcribe_artwork(
-    artwork_id: FromPath[str], data: JSONBody[Heard | None], owner: Owner, studio: TheStudio, request: AnyRequest
+    artwork_id: FromPath[str],
+    owner: Owner,
+    studio: TheStudio,
+    request: AnyRequest,
+    *,
+    data: JSONBody[Heard | None] = None,
 ) -> Response[JobView]:
     """Write down and tidy the recorded story, before any film is asked for."""
     if data and data.text is not None:

@@ -40,7 +40,7 @@ def order_film(http: httpx.Client, artwork: Json, **body: Any) -> httpx.Response
     return http.post("/generation/jobs", json={"artworkId": artwork["artworkId"], **body})
 
 
-WORDS = {"narration": "A fox flies.", "prompt": "a fox that flies", "language": "en"}
+WORDS = {"narration": "A fox flies.", "prompt": "a fox that flies", "language": "en", "method": "rules"}
 
 
 def test_only_what_is_given_changes(http: httpx.Client, artwork: Json, path: str) -> None:
@@ -95,18 +95,19 @@ def test_another_recording_voids_what_was_heard_in_the_old_one(
 
 
 def test_another_drawing_voids_the_reading_of_the_old_one(
-    client: Client, http: httpx.Client, path: str, artwork: Json, product: Product, traces: Traces
+    client: Client, artwork: Json, path: str, product: Product, traces: Traces
 ) -> None:
     product.studio.database["ai_analyses"].insert_one({"_id": artwork["artworkId"], "owner": traces.owner})
     other = client.post("/media/commit", put(client, picture()))["mediaAssetId"]
-    assert http.patch(path, json={"coverAssetId": other}).json()["analysisStatus"] == "missing"
+    assert client._api.patch(path, json={"coverAssetId": other}).json()["analysisStatus"] == "missing"
     assert traces.documents("ai_analyses") == []
 
 
 @pytest.mark.parametrize("field", ["coverAssetId", "audioAssetId"])
 def test_media_of_somebody_else_or_of_another_kind_change_nothing(
-    client: Client, http: httpx.Client, web: str, path: str, voice: str, field: str
+    client: Client, web: str, path: str, voice: str, field: str
 ) -> None:
+    http = client._api
     before = http.get(path).json()["updatedAt"]
     with new_client(web) as stranger:
         theirs = stranger.post("/media/commit", put(stranger, picture()))["mediaAssetId"]

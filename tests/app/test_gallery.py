@@ -155,14 +155,18 @@ def test_words_are_looked_for_in_title_story_and_transcript(
     assert titles(http, q="owl") == set()
 
 
-@pytest.mark.parametrize("words", [".", ".*", "^", "$", "|", "[a-z]", "\\", "\\w", "(", "\0", "(?i)", "$ne", '{"$gt": ""}'])
+@pytest.mark.parametrize(
+    "words", [".", ".*", "^", "$", "|", "[a-z]", "\\", "\\w", "(", "\0", "(?i)", "$ne", '{"$gt": ""}']
+)
 def test_a_search_has_no_operators(http: httpx.Client, words: str) -> None:
     tell(http, "plain")
     tell(http, f"with {words} in it")
     assert titles(http, q=words) == {f"with {words} in it"}
 
 
-def test_a_search_that_reached_its_depth_goes_on_from_there(http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_reached_its_depth_goes_on_from_there(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.routes.gallery.SEARCH_DEPTH", 3)
     for number in range(8):
         tell(http, f"{'fox' if number in {0, 7} else 'owl'} {number}")

@@ -107,7 +107,9 @@ def test_a_search_that_goes_on_finds_everything_once(product: Product, owner: st
     while True:
         deepest = artworks.get_ahead(owner, choice, after=place, steps=50).now()
         bound = Place(deepest.created_at, deepest.id) if deepest else None
-        titles += [found.title for found in artworks.list_page(owner, choice, after=place, down_to=bound, limit=0).now()]
+        titles += [
+            found.title for found in artworks.list_page(owner, choice, after=place, down_to=bound, limit=0).now()
+        ]
         if bound is None:
             break
         place = bound
