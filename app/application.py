@@ -14,15 +14,18 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
-from app.errors import EXCEPTION_HANDLERS
-from app.front import ASGIApp, ObjectFront
+from app.asgi import ASGIApp
+from app.errors import EXCEPTION_HANDLERS, AnyRequest
+from app.front import ObjectFront
 from app.identity import provide_owner
 from app.live import Hub
-from app.requests import JSONRequest, RequestLine
+from app.media_door import MediaDoor
+from app.requests import JSONRequest, RequestLine, base_of
 from app.routes import ROUTES
+from app.views import Links
 from broker import MongoBroker
 from broker.errors import is_passing
-from studio.objects import StoreUnavailable
+from studio.errors import NotNow
 from studio.settings import MEGABYTE
 from studio.studio import Studio
 
@@ -44,6 +47,10 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
+    media_door = MediaDoor(studio.objects, settings)
+
+    def provide_links(request: AnyRequest) -> Links:
+        return Links(studio.media_links, settings.public_url or base_of(request))
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -59,6 +66,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
+        await media_door.aclose()
         await studio.loops.close()
 
     litestar = Litestar(
@@ -68,6 +76,8 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "studio": Provide(lambda: studio, sync_to_thread=False),
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "media_door": Provide(lambda: media_door, sync_to_thread=False),
+            "links": Provide(provide_links, sync_to_thread=False),
         },
         state=State({"settings": settings}),
         exception_handlers=EXCEPTION_HANDLERS,
@@ -112,7 +122,8 @@ async def _prepare(studio: Studio) -> str:
             # prepare at the same time do no harm.
             await to_thread.run_sync(studio.prepare, abandon_on_cancel=True)
             return ""
-    except StoreUnavailable as error:
+    except NotNow as error:
+        # The object store, or a migration that another process is busy with.
         return str(error)
     except PyMongoError as error:
         if not is_passing(error):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from litestar.di import NamedDependency
 
 from app.live import Hub
+from app.media_door import MediaDoor
+from app.views import Links
 from broker import MongoBroker
 from studio.studio import Studio
 
@@ -12,3 +14,5 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheMediaDoor = NamedDependency[MediaDoor]
+TheLinks = NamedDependency[Links]

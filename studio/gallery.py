@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -18,10 +18,9 @@ from studio.records import Document
 SEARCH_DEPTH = 5_000
 """So many artworks are looked through in some tens of milliseconds, and hardly a family has more."""
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _SEARCHED = ("title", "description", "transcript")
 # The server uses a partial index for a query that holds its very condition.
-_DELETED: Document = {"deleted_at": {"$gt": _LONG_AGO}}
+_DELETED: Document = {"deleted_at": {"$type": "date"}}
 _FAVOURITE: Document = {"favourite": True}
 
 INDEXES = [

@@ -23,13 +23,14 @@ from app.routes.lineage import (
     refine_artwork,
     transcribe_artwork,
 )
-from app.routes.media import commit_media, presign_upload
+from app.routes.media import commit_media, presign_upload, read_media
 from app.routes.page import get_page_file, show_page
 
 ROUTES = [
     init,
     presign_upload,
     commit_media,
+    read_media,
     create_artwork,
     get_artwork,
     edit_artwork,

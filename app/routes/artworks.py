@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 from pymongo.client_session import ClientSession
 
-from app.dependencies import Owner, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.orders import JobCreate, accepted, order
 from app.payloads import Id, Payload, Story, Title
@@ -61,25 +61,33 @@ class Regeneration(Payload, frozen=True, kw_only=True):
 
 @post("/artworks", status_code=201)
 async def create_artwork(
-    data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest
+    data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
     """Make an artwork of committed media. Doing it twice gives the same artwork."""
     artwork = await to_thread.run_sync(create, studio, owner, data)
-    return await view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
 @get("/artworks/{artwork_id:str}")
-async def get_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
-    """One artwork with its films, its words and its newest job."""
+async def get_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
+) -> ArtworkView:
+    """One artwork with its film, its words and its newest job."""
     artwork = await studio.artworks.get(owner, artwork_id)
     if artwork is None:
         raise StudioError("NOT_FOUND")
-    return await view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
 @patch("/artworks/{artwork_id:str}")
 async def edit_artwork(
-    artwork_id: FromPath[str], data: JSONBody[ArtworkUpdate], owner: Owner, studio: TheStudio, request: AnyRequest
+    artwork_id: FromPath[str],
+    data: JSONBody[ArtworkUpdate],
+    owner: Owner,
+    studio: TheStudio,
+    *,
+    links: TheLinks,
+    request: AnyRequest,
 ) -> ArtworkView:
     """Change what is given and leave the rest. Another story or drawing waits while a film of the old one is made."""
 
@@ -87,7 +95,7 @@ async def edit_artwork(
         return edits.edit(studio, owner, artwork_id, data.wanted(), session=session)
 
     artwork = await to_thread.run_sync(run_in_transaction, studio.client, change)
-    return await view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
 @delete("/artworks/{artwork_id:str}", status_code=204, sync_to_thread=True)
@@ -98,7 +106,7 @@ def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -
 
 @post("/artworks/{artwork_id:str}/restore", status_code=200)
 async def restore_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
     """Take an artwork out of the bin. Doing it twice changes nothing."""
 
@@ -106,7 +114,7 @@ async def restore_artwork(
         return edits.restore(studio, owner, artwork_id, session=session)
 
     artwork = await to_thread.run_sync(run_in_transaction, studio.client, change)
-    return await view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
 @post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True)

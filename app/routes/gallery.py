@@ -12,7 +12,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ValidationException
 from litestar.params import FromQuery, QueryParameter
 
-from app.dependencies import Owner, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.views import GalleryView, view_gallery
 from studio.artworks import Artwork, ArtworkStatus
 from studio.errors import StudioError
@@ -50,13 +50,15 @@ def provide_choice(
 async def list_gallery(
     owner: Owner,
     studio: TheStudio,
+    links: TheLinks,
     choice: NamedDependency[Choice],
+    *,
     cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> GalleryView:
     """The client's artworks, newest first."""
     page, following = await _page(studio, owner, choice, after=_read_cursor(cursor) if cursor else None, limit=limit)
-    return await view_gallery(studio, owner, page, _cursor(following) if following else None)
+    return await view_gallery(studio, links, owner, page, _cursor(following) if following else None)
 
 
 async def _page(

@@ -12,7 +12,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
-from app.dependencies import Owner, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.orders import JobCreate, accepted, order
 from app.payloads import Key, Mime, Payload, Story
@@ -64,7 +64,7 @@ class FilmOfKey(Payload, frozen=True, kw_only=True):
 
 @post("/artworks/from-image-key", status_code=201)
 async def create_artwork_of_key(
-    data: JSONBody[ImageKey], owner: Owner, studio: TheStudio, request: AnyRequest
+    data: JSONBody[ImageKey], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
     """Make an artwork of a drawing that was uploaded. Doing it twice gives the same artwork."""
 
@@ -72,7 +72,7 @@ async def create_artwork_of_key(
         drawing = uploads.asset_of(studio, owner, data.image_key, Kind.IMAGE)
         return create(studio, owner, ArtworkCreate(cover_asset_id=drawing.id))
 
-    return await view_artwork(studio, await to_thread.run_sync(store), language_of(request))
+    return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
 @post("/artworks/{artwork_id:str}/audio/presign", status_code=201, sync_to_thread=True)
@@ -87,7 +87,13 @@ def presign_audio(
 
 @post("/artworks/{artwork_id:str}/audio/commit", status_code=201)
 async def commit_audio(
-    artwork_id: FromPath[str], data: JSONBody[AudioKey], owner: Owner, studio: TheStudio, request: AnyRequest
+    artwork_id: FromPath[str],
+    data: JSONBody[AudioKey],
+    owner: Owner,
+    studio: TheStudio,
+    *,
+    links: TheLinks,
+    request: AnyRequest,
 ) -> ArtworkView:
     """Check an uploaded recording, and give it to the artwork in place of an older one."""
 
@@ -96,7 +102,7 @@ async def commit_audio(
         recording = uploads.asset_of(studio, owner, data.audio_key, Kind.AUDIO)
         return _edit(studio, artwork, {"audio_asset_id": recording.id})
 
-    return await view_artwork(studio, await to_thread.run_sync(store), language_of(request))
+    return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
 @post("/artworks/{artwork_id:str}/transcribe", status_code=202, sync_to_thread=True)
@@ -142,12 +148,15 @@ def create_job_of_key(
 
 @get("/artworks/by-video-key")
 async def get_artwork_of_film(
-    key: Annotated[str, QueryParameter(min_length=1, max_length=512)], owner: Owner, studio: TheStudio
+    key: Annotated[str, QueryParameter(min_length=1, max_length=512)],
+    owner: Owner,
+    studio: TheStudio,
+    links: TheLinks,
 ) -> FilmStoryView:
     """The story behind a film."""
     film = await studio.media_assets.get_by_key(owner, key)
     artwork = await studio.artworks.get(owner, film.artwork_id) if film and film.kind is Kind.VIDEO else None
-    return await view_film_story(studio, found(artwork))
+    return await view_film_story(studio, links, found(artwork))
 
 
 def _edit(studio: Studio, artwork: Artwork, wanted: dict[str, str | None]) -> Artwork:

@@ -11,6 +11,7 @@ from app.views.artworks import (
     view_gallery,
 )
 from app.views.jobs import JobView, view_event, view_job
+from app.views.links import Links
 from app.views.media import MediaAssetView, UploadView, view_asset, view_upload
 from app.views.view import View
 
@@ -21,6 +22,7 @@ __all__ = [
     "FilmStoryView",
     "GalleryView",
     "JobView",
+    "Links",
     "MediaAssetView",
     "UploadView",
     "View",

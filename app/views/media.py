@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.views.links import Links
 from app.views.view import View
 from studio.media_assets import MediaAsset
 from studio.studio import Studio
@@ -18,6 +19,8 @@ class MediaAssetView(View, frozen=True, kw_only=True):
     size: int
     etag: str
     url: str
+    thumb_url: str | None
+    """A small picture of it: a still of a film, and a drawing itself while its small copy is not there yet."""
     width: int | None
     height: int | None
     duration: float | None
@@ -36,7 +39,7 @@ class UploadView(View, frozen=True, kw_only=True):
     """For the other uploads of the same artwork, and for `POST /artworks`."""
 
 
-def view_asset(studio: Studio, asset: MediaAsset) -> MediaAssetView:
+def view_asset(links: Links, asset: MediaAsset) -> MediaAssetView:
     return MediaAssetView(
         media_asset_id=asset.id,
         artwork_id=asset.artwork_id,
@@ -45,7 +48,8 @@ def view_asset(studio: Studio, asset: MediaAsset) -> MediaAssetView:
         mime=asset.mime,
         size=asset.size,
         etag=asset.etag,
-        url=studio.objects.presign_get(asset.key, mime=asset.mime),
+        url=links.to(asset),
+        thumb_url=links.to_thumb(asset),
         width=asset.width,
         height=asset.height,
         duration=asset.seconds,

@@ -55,18 +55,14 @@ def test_the_old_calls_lead_from_a_drawing_to_its_film(
     heard = ended(client, http.post(f"{path}/transcribe", json={"text": " A fox flies. "}))
     assert [step["name"] for step in heard["steps"]] == ["refine_text"]
     artwork = http.get(path).json()
-    assert (artwork["transcript"], artwork["lineageStatus"], artwork["status"]) == (
-        "A fox flies.",
-        "llm_ready",
-        "draft",
-    )
+    assert (artwork["transcript"], artwork["lineageStatus"]) == ("A fox flies.", "llm_ready")
     assert artwork["refinedText"]
     assert ended(client, http.post(f"{path}/run-llm"))["status"] == "succeeded", "there is nothing left to do"
     assert ended(client, http.post(f"{path}/generate"))["status"] == "succeeded"
     film = http.get(path).json()
     assert (film["lineageStatus"], film["videoVersion"]) == ("ready", 1)
-    key = film["videoUrl"].split("?")[0].split("/huaban-media/")[-1]
-    story = http.get("/artworks/by-video-key", params={"key": key}).json()
+    assert http.get("/gallery").json()["items"][0]["videoKey"] == film["videoKey"]
+    story = http.get("/artworks/by-video-key", params={"key": film["videoKey"]}).json()
     assert story["artworkId"] == film["artworkId"]
     assert (story["descriptionText"], story["llmText"]) == ("A fox flies.", film["refinedText"])
     assert client._bucket.get(story["audio"]["url"]).content == spoken
