@@ -66,20 +66,24 @@ class Read(Generic[T]):
     query: Document
     become: Callable[[list[Document]], T]
     sort: Order | None = None
+    skip: int = 0
     limit: int = 0
     fields: Document | None = None
 
     def now(self, *, session: ClientSession | None = None) -> T:
         """Run it in this thread, as part of a transaction if one is given."""
-        found = self.collection.find(self.query, self.fields, sort=self.sort, limit=self.limit, session=session)
-        return self.become(found.to_list())
+        return self.become(self.collection.find(self.query, **self._options, session=session).to_list())
 
     def __await__(self) -> Generator[Any, None, T]:
         return self._soon().__await__()
 
     async def _soon(self) -> T:
-        found = self.loops.collection(self.collection).find(self.query, self.fields, sort=self.sort, limit=self.limit)
+        found = self.loops.collection(self.collection).find(self.query, **self._options)
         return self.become(await found.to_list())
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"projection": self.fields, "sort": self.sort, "skip": self.skip, "limit": self.limit}
 
 
 class Reads(Generic[R]):
@@ -90,9 +94,9 @@ class Reads(Generic[R]):
         self._loops = loops
         self._kind = kind
 
-    def one(self, query: Document, *, sort: Order | None = None) -> Read[R | None]:
-        """The first document, or None."""
-        return self._read(query, partial(_first, self._kind), sort=sort, limit=-1)
+    def one(self, query: Document, *, sort: Order | None = None, skip: int = 0) -> Read[R | None]:
+        """The first document, or the one after `skip` others, or None."""
+        return self._read(query, partial(_first, self._kind), sort=sort, skip=skip, limit=-1)
 
     def many(
         self, query: Document, *, sort: Order | None = None, limit: int = 0, fields: Document | None = None
