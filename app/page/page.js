@@ -70,7 +70,7 @@ async function showGallery() {
 }
 
 function galleryItem(item) {
-  const picture = item.posterUrl ?? item.coverUrl;
+  const picture = item.posterUrl ?? item.thumbUrl;
   const state = say(`status.${item.status}`);
   return el("li", {}, el("a", { class: "card sheet", href: `#/artworks/${item.artworkId}` },
     picture ? el("img", { src: picture, alt: "", loading: "lazy" }) : el("span", { class: "blank" }),
