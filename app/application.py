@@ -64,7 +64,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing = asyncio.create_task(_prepare_later(studio, away))
         hub.start()
         yield
-        hub.stop()
+        await hub.stop()
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing

@@ -52,7 +52,7 @@ class Studio:
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
         self.artworks = Artworks(self.database["artworks"], self.loops)
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
-        self.events = Events(self.database["events"], self.database["event_counters"])
+        self.events = Events(self.database["events"], self.database["event_counters"], self.loops)
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)

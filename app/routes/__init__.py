@@ -2,6 +2,7 @@
 
 from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
+from app.routes.events import get_events, watch_events
 from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
 from app.routes.health import healthz
 from app.routes.images import list_images
@@ -26,6 +27,8 @@ ROUTES = [
     cancel_job,
     capture_job,
     stream_job_events,
+    get_events,
+    watch_events,
     get_analysis,
     healthz,
     show_page,

@@ -133,7 +133,7 @@ async def read_media(
     if s:
         seconds_left = studio.media_links.seconds_left(key, mime=t, expires=e, signature=s)
         return await media_door.open(request, key, mime=t, seconds_left=seconds_left, save=download)
-    if not await _is_own(studio, provide_owner(request), key):
+    if not await _is_own(studio, provide_owner(request.scope), key):
         raise StudioError("NOT_FOUND")
     seconds_left = studio.settings.presign_expires_s
     return await media_door.open(request, key, mime="", seconds_left=seconds_left, save=download)
