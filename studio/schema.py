@@ -12,6 +12,7 @@ from studio import announced_uploads, artworks, events, jobs, media_assets
 from studio.analyses import Analysis
 from studio.clients import Client
 from studio.migration_records import MigrationRecord
+from studio.profiles import Profile
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
 
@@ -32,5 +33,6 @@ COLLECTIONS: dict[str, Collection] = {
     "event_counters": Collection(events.EventCounter),
     "step_times": Collection(StepTime),
     "statistics": Collection(DayOfJobs),
+    "profiles": Collection(Profile),
     "migrations": Collection(MigrationRecord),
 }
