@@ -27,7 +27,7 @@ class Analyses:
         self._reads = Reads(collection, loops, Analysis)
 
     def get(self, owner: str, artwork_id: str) -> Read[Analysis | None]:
-        return self._reads.one({"_id": artwork_id, "owner": owner})
+        return self._reads.owned(owner, artwork_id)
 
     def put(self, owner: str, artwork_id: str, *, made_of: str, reading: Reading, session: ClientSession) -> None:
         """Store the reading of an artwork's drawing in place of an older one."""

@@ -105,7 +105,7 @@ class Artworks:
         return self._collection.find_one({"_id": artwork_id}, {"_id": 1}, session=session) is not None
 
     def get(self, owner: str, artwork_id: str) -> Read[Artwork | None]:
-        return self._reads.one({"_id": artwork_id, "owner": owner})
+        return self._reads.owned(owner, artwork_id)
 
     def list_page(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> Read[list[Artwork]]:
         """The newest artworks, or those that follow `after`, the time and id of the last one of the page before."""

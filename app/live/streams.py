@@ -51,7 +51,7 @@ class EventStream(Response[None]):
             await _taken(send({"type": "http.response.body", "body": body, "more_body": True}))
 
         async with aclosing(self._batches):
-            first = await anext(self._batches, [])
+            first: list[News] = await anext(self._batches, [])
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             with suppress(TimeoutError):
                 await _until_one_ends(_tell(first, self._batches, say), _disconnected(receive))
@@ -69,7 +69,7 @@ async def tell_socket(socket: AnySocket, batches: Batches, text: Callable[[News]
             await _taken(socket.send_text(message.decode()))
 
     async with aclosing(batches):
-        first = await anext(batches, [])
+        first: list[News] = await anext(batches, [])
         await socket.accept()
         # Whether it went away or was dropped, there may be nobody left to say goodbye to.
         with suppress(WebSocketDisconnect, TimeoutError):
