@@ -6,6 +6,7 @@ from litestar import Litestar
 from litestar.di import NamedDependency
 from litestar.routes import HTTPRoute
 
+from app.forecasts import Forecasts
 from app.live import Hub
 from app.media_door import MediaDoor
 from app.views import Links
@@ -16,6 +17,7 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheForecasts = NamedDependency[Forecasts]
 TheMediaDoor = NamedDependency[MediaDoor]
 TheLinks = NamedDependency[Links]
 

@@ -14,9 +14,9 @@ from studio.settings import AuthMode, Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
-_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
+CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
 # No header can carry it past the pattern, so nobody can ask for the family's gallery once AUTH_MODE is client.
-_SINGLE_CLIENT = "the only client"
+SINGLE_CLIENT = "the only client"
 
 
 def provide_owner(scope: Scope) -> str:
@@ -31,9 +31,9 @@ def _client_id(connection: Connection, mode: AuthMode) -> str:
     if "x-client-id" not in connection.headers:
         if mode is not AuthMode.SINGLE:
             raise StudioError("CLIENT_ID_REQUIRED")
-        return _SINGLE_CLIENT
+        return SINGLE_CLIENT
     # Sent twice, it joins to something that is no client id: nobody may choose which of two clients is meant.
     client_id = ", ".join(connection.headers.getall("x-client-id", []))
-    if not _CLIENT_ID.fullmatch(client_id):
+    if not CLIENT_ID.fullmatch(client_id):
         raise StudioError("CLIENT_ID_INVALID")
     return client_id

@@ -25,6 +25,7 @@ BODIES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("JobCreate", "artworkId"): ("/generation/jobs", {}),
     ("JobCreate", "coverAssetId"): ("/generation/jobs", {"text": "A fox."}),
     ("JobCreate", "audioAssetId"): ("/generation/jobs", {"text": "A fox."}),
+    ("ProfileChange", "avatarAssetId"): ("/grow/profile", {}),
 }
 
 
@@ -42,6 +43,7 @@ def theirs(web: str, drawing: Path, product: Product) -> Iterator[dict[str, str]
             "job_id": job["jobId"],
             "coverAssetId": asset["mediaAssetId"],
             "audioAssetId": asset["mediaAssetId"],
+            "avatarAssetId": asset["mediaAssetId"],
             "key": waiting["key"],
         }
         assert stranger.get(f"/generation/jobs/{job['jobId']}") == job, "nobody has touched it"
