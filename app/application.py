@@ -15,6 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
+from app.dependencies import resolve_in_turn
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.forecasts import Forecasts
 from app.front import ObjectFront
@@ -92,6 +93,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         # Our own line per request says less than the framework's: no address, no body, no header.
         logging_config=None,
     )
+    resolve_in_turn(litestar)
     if not settings.s3_front:
         return RequestLine(litestar)
     largest = max(settings.image_max_bytes, settings.audio_max_bytes, settings.video_max_bytes)
