@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
+from app.limits import Limits
 from app.live import Hub
+from app.tokens import Tokens
 from broker import MongoBroker
 from studio.studio import Studio
 
@@ -12,3 +14,5 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheTokens = NamedDependency[Tokens]
+TheLimits = NamedDependency[Limits]

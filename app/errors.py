@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import structlog
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from pymongo.errors import PyMongoError
 
+from app.asgi import Scope, Send
 from broker.errors import is_passing
 from studio.errors import REGISTRY, StudioError, describe
 from studio.language import Language
@@ -26,13 +28,15 @@ _NAMES_NO_VALUE = re.compile(
     r"Expected `[^`']+`(, got `\w+`|( of length)? [<>]=? [\d.]+)?|Object missing required field `\w+`"
 )
 
+_MEDIA_TYPE = "application/problem+json"
+
 AnyRequest = Request[Any, Any, Any]
 Problem = Response[dict[str, Any]]
 
 
 def language_of(request: AnyRequest) -> Language:
     """Chinese when the caller's first language is Chinese, English otherwise."""
-    return "zh" if request.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
+    return _language(request.headers.get("accept-language", ""))
 
 
 def problem(
@@ -43,20 +47,64 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Problem:
-    status = REGISTRY[symbol].status
-    words = describe(symbol, params, language_of(request))
-    body = {
+    request_id = request.scope["state"].get("request_id", "")
+    return Response(
+        {**_body(symbol, params, language_of(request), request_id), **more},
+        status_code=REGISTRY[symbol].status,
+        media_type=_MEDIA_TYPE,
+        headers={**_headers(symbol, params), **(headers or {})},
+    )
+
+
+async def send_problem(
+    scope: Scope, send: Send, symbol: str, *, headers: Mapping[str, str] | None = None, **params: Any
+) -> None:
+    """The same answer from outside of the framework."""
+    given = dict(scope["headers"])
+    language = _language(given.get(b"accept-language", b"").decode("latin-1"))
+    request_id = scope.get("state", {}).get("request_id", "")
+    body = msgspec.json.encode(_body(symbol, params, language, request_id))
+    sent = {
+        "content-type": _MEDIA_TYPE,
+        "content-length": str(len(body)),
+        **_headers(symbol, params),
+        **(headers or {}),
+    }
+    await send(
+        {
+            "type": "http.response.start",
+            "status": REGISTRY[symbol].status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _language(accepted: str) -> Language:
+    return "zh" if accepted.strip().lower().startswith("zh") else "en"
+
+
+def _body(symbol: str, params: dict[str, Any], language: Language, request_id: str) -> dict[str, Any]:
+    words = describe(symbol, params, language)
+    return {
         "type": "about:blank",
         "title": words["message"],
-        "status": status,
+        "status": REGISTRY[symbol].status,
         **words,
-        **more,
-        "requestId": request.scope["state"].get("request_id", ""),
+        "requestId": request_id,
     }
-    retry = {"Retry-After": "5"} if status == 503 else {}
-    return Response(
-        body, status_code=status, media_type="application/problem+json", headers={**retry, **(headers or {})}
-    )
+
+
+def _headers(symbol: str, params: dict[str, Any]) -> dict[str, str]:
+    match REGISTRY[symbol].status:
+        case 401:
+            # The standard's word for "that one is no good"; none at all asks for a first one.
+            return {"WWW-Authenticate": "Bearer" if symbol == "TOKEN_REQUIRED" else 'Bearer error="invalid_token"'}
+        case 429:
+            return {"Retry-After": str(params["retry_after_s"])}
+        case 503:
+            return {"Retry-After": "5"}
+    return {}
 
 
 def on_studio_error(request: AnyRequest, error: StudioError) -> Problem:

@@ -8,33 +8,24 @@ address, because a presigned address is a key.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+import re
+from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from typing import Any
 
 import httpx
-import msgspec
 
-from studio.errors import REGISTRY, describe
+from app.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+from app.errors import send_problem
 
 METHODS = ("GET", "HEAD", "PUT", "OPTIONS")
 
 # What belongs to one connection and not to the message. `expect` was answered by our own server already.
 _HOP_BY_HOP = frozenset(b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect".split())
-# Headers of an answer that our own server, or the front, sets.
-_OURS = frozenset({b"cache-control", b"date", b"server"})
+# Headers of an answer that our own server, or what is around the front, sets. rclone lets every page read everything.
+_OURS = re.compile(b"cache-control|date|server|access-control-.*")
 # Long reads are normal: a paused film keeps its connection. So no limit on their number, and none on writes.
 _TIMEOUT = httpx.Timeout(None, connect=5.0, read=60.0).as_dict()
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-
-# ASGI's own types. Litestar's leave the lifespan out.
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class _ClientGone(Exception):
@@ -83,14 +74,15 @@ class ObjectFront:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope)
         if refusal:
-            await _send_problem(scope, send, refusal, max_bytes=self.max_bytes)
+            allow = {"Allow": ", ".join(METHODS)} if refusal == "METHOD_NOT_ALLOWED" else {}
+            await send_problem(scope, send, refusal, headers=allow, max_bytes=self.max_bytes)
             return
         try:
             response = await self._transport.handle_async_request(self._forwarded(scope, receive))
         except _ClientGone:
             return
         except httpx.TransportError:
-            await _send_problem(scope, send, "STORE_UNAVAILABLE")
+            await send_problem(scope, send, "STORE_UNAVAILABLE")
             return
         try:
             await _relay(scope["method"], response, receive, send)
@@ -141,7 +133,7 @@ async def _relay(method: str, response: httpx.Response, receive: Receive, send: 
             "type": "http.response.start",
             "status": _status(method, response),
             "headers": [
-                *((name, value) for name, value in _end_to_end(response.headers.raw) if name not in _OURS),
+                *((name, value) for name, value in _end_to_end(response.headers.raw) if not _OURS.fullmatch(name)),
                 (b"cache-control", b"private"),
                 (b"x-content-type-options", b"nosniff"),
             ],
@@ -183,28 +175,3 @@ def _status(method: str, response: httpx.Response) -> int:
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     lowered = ((name.lower(), value) for name, value in headers)
     return [(name, value) for name, value in lowered if name not in _HOP_BY_HOP]
-
-
-async def _send_problem(scope: Scope, send: Send, symbol: str, **params: int) -> None:
-    kind = REGISTRY[symbol]
-    words = describe(symbol, dict(params), "en")
-    request_id = scope.get("state", {}).get("request_id", "")
-    problem = {
-        "type": "about:blank",
-        "title": words["message"],
-        "status": kind.status,
-        **words,
-        "requestId": request_id,
-    }
-    body = msgspec.json.encode(problem)
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"private"),
-    ]
-    if symbol == "METHOD_NOT_ALLOWED":
-        headers.append((b"allow", ", ".join(METHODS).encode()))
-    if kind.retryable:
-        headers.append((b"retry-after", b"2"))
-    await send({"type": "http.response.start", "status": kind.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

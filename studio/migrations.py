@@ -7,13 +7,14 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.database import Database
 
-from studio import artworks, events, jobs, media_assets
+from studio import artworks, events, jobs, media_assets, request_counters
 
 INDEXES: dict[str, list[IndexModel]] = {
     "artworks": artworks.INDEXES,
     "media_assets": media_assets.INDEXES,
     "jobs": jobs.INDEXES,
     "events": events.INDEXES,
+    request_counters.COLLECTION: request_counters.INDEXES,
 }
 # A transaction may write to these; made here, none has to be made inside one.
 PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters")

@@ -19,6 +19,7 @@ from studio.objects import ObjectStore
 from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
+from studio.request_counters import RequestCounters
 from studio.settings import Settings
 
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -47,6 +48,7 @@ class Studio:
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
         self.events = Events(self.database["events"], self.database["event_counters"])
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
+        self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""

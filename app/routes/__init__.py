@@ -7,9 +7,11 @@ from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload
 from app.routes.page import get_page_file, show_page
+from app.routes.tickets import create_ticket
 
 ROUTES = [
     init,
+    create_ticket,
     presign_upload,
     commit_media,
     create_artwork,

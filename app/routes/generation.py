@@ -17,6 +17,7 @@ from pymongo.client_session import ClientSession
 from actors import send_step
 from app.dependencies import Owner, TheHub, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.live import Hub
 from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_event, view_job
@@ -56,7 +57,7 @@ class JobCreate(Payload, frozen=True, kw_only=True):
         return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
 
 
-@post("/generation/jobs", status_code=202, sync_to_thread=True)
+@post("/generation/jobs", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
@@ -99,7 +100,7 @@ async def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, reques
     return view_job(await _find(studio, owner, job_id), language_of(request))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202)
+@post("/generation/jobs/{job_id:str}/retry", status_code=202, counted_as=Calls.JOBS)
 async def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
@@ -121,7 +122,7 @@ def _retry(studio: Studio, job: Job, request_id: str) -> Job:
         raise StudioError("JOB_NOT_RETRYABLE") from error
 
 
-@get("/generation/jobs/{job_id:str}/events")
+@get("/generation/jobs/{job_id:str}/events", takes_ticket=True)
 async def stream_job_events(
     job_id: FromPath[str],
     owner: Owner,

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from app.dependencies import Owner, TheStudio
+from app.limits import Calls
 from app.payloads import Id, Mime, Payload
 from app.views import MediaAssetView, View, view_asset
 from studio import uploads
@@ -43,7 +44,7 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=0)] | None = None
 
 
-@post("/upload/presign", status_code=201, sync_to_thread=True)
+@post("/upload/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
@@ -57,7 +58,7 @@ def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio
     )
 
 
-@post("/media/commit", status_code=201, sync_to_thread=True)
+@post("/media/commit", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
     return view_asset(studio, uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size))

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from app.identity import _SINGLE_CLIENT
 from studio.settings import AuthMode
-from studio.studio import Studio
 from tests.app.problems import problem_of
-from tests.product import Product, serving
+from tests.product import Product, serving_with
 
 PATHS = [
     ("POST", "/init"),
@@ -38,12 +38,8 @@ def anonymous(web: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def single(product: Product) -> Iterator[httpx.Client]:
     """A deployment for one family on one machine."""
-    from app.application import create_app
-
-    studio = Studio(product.studio.settings.model_copy(update={"auth_mode": AuthMode.SINGLE}))
-    with serving(create_app(studio, product.broker)) as url, httpx.Client(base_url=url) as browser:
+    with serving_with(product, auth_mode=AuthMode.SINGLE) as url, httpx.Client(base_url=url) as browser:
         yield browser
-    studio.close()
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
@@ -113,7 +109,5 @@ def test_a_malformed_client_id_is_refused_in_single_mode_too(single: httpx.Clien
 
 
 def test_nobody_can_name_the_one_family(single: httpx.Client, anonymous: httpx.Client) -> None:
-    from app.identity import _SINGLE_CLIENT
-
     for browser in (single, anonymous):
         problem_of(browser.get("/gallery", headers={"X-Client-Id": _SINGLE_CLIENT}), "CLIENT_ID_INVALID")
