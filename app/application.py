@@ -14,19 +14,22 @@ from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
-from app.errors import EXCEPTION_HANDLERS
+from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.front import ObjectFront
 from app.head import HeadOfGet
 from app.identity import Identity
 from app.limits import Limits
 from app.live import Hub
+from app.media_door import MediaDoor
 from app.origins import Origins
+from app.proxies import base_of
 from app.requests import JSONRequest, RequestLine
 from app.routes import ROUTES
 from app.tokens import Tokens
+from app.views import Links
 from broker import MongoBroker
 from broker.errors import is_passing
-from studio.objects import StoreUnavailable
+from studio.errors import NotNow
 from studio.settings import MEGABYTE
 from studio.studio import Studio
 
@@ -51,6 +54,10 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     tokens = Tokens(settings)
     identity = Identity(settings, tokens)
     limits = Limits(settings, studio.request_counters, identity)
+    media_door = MediaDoor(studio.objects, settings)
+
+    def provide_links(request: AnyRequest) -> Links:
+        return Links(studio.media_links, settings.public_url or base_of(request.scope, settings.trusted_proxies))
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -66,6 +73,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
+        await media_door.aclose()
         await studio.loops.close()
 
     litestar = Litestar(
@@ -75,8 +83,11 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "studio": Provide(lambda: studio, sync_to_thread=False),
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "identity": Provide(lambda: identity, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
             "limits": Provide(lambda: limits, sync_to_thread=False),
+            "media_door": Provide(lambda: media_door, sync_to_thread=False),
+            "links": Provide(provide_links, sync_to_thread=False),
         },
         guards=[limits.guard],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -120,7 +131,8 @@ async def _prepare(studio: Studio) -> str:
             # prepare at the same time do no harm.
             await to_thread.run_sync(studio.prepare, abandon_on_cancel=True)
             return ""
-    except StoreUnavailable as error:
+    except NotNow as error:
+        # The object store, or a migration that another process is busy with.
         return str(error)
     except PyMongoError as error:
         if not is_passing(error):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
+from app.identity import Identity
 from app.limits import Limits
 from app.live import Hub
+from app.media_door import MediaDoor
 from app.tokens import Tokens
+from app.views import Links
 from broker import MongoBroker
 from studio.studio import Studio
 
@@ -14,5 +17,8 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheIdentity = NamedDependency[Identity]
 TheTokens = NamedDependency[Tokens]
 TheLimits = NamedDependency[Limits]
+TheMediaDoor = NamedDependency[MediaDoor]
+TheLinks = NamedDependency[Links]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from http.client import METHOD_NOT_ALLOWED
 
 from app.asgi import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadOfGet:
-    """An ASGI app around another, which sees a GET.
-
-    Once the headers are out it is told that the caller has left, so that a stream ends which nobody will see.
-    """
+    """An ASGI app around another. A handler that takes HEAD itself is left to it; any other sees a GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -19,7 +17,28 @@ class HeadOfGet:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
-            return
+        elif not await self._is_taken(scope, receive, send):
+            await self._get(scope, receive, send)
+
+    async def _is_taken(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Whether the call was answered as the HEAD that it is. When not, nothing was sent."""
+        is_taken = True
+
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal is_taken
+            if message["type"] == "http.response.start":
+                is_taken = message["status"] != METHOD_NOT_ALLOWED
+            if is_taken:
+                await send(message)
+
+        await self.app(scope, receive, send_unless_refused)
+        return is_taken
+
+    async def _get(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the headers of a GET.
+
+        Once they are out, the app is told that the caller has left: a stream ends which nobody will see.
+        """
         is_asked, is_answered = False, asyncio.Event()
 
         async def receive_once() -> Message:

@@ -21,6 +21,12 @@ def is_https(scope: Mapping[str, Any], trusted_proxies: int) -> bool:
     return (_told(scope, b"x-forwarded-proto", trusted_proxies) or scope["scheme"]) in {"https", "wss"}
 
 
+def base_of(scope: Mapping[str, Any], trusted_proxies: int) -> str:
+    """Where the caller reaches us: scheme, host and port, as the caller wrote them."""
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return f"{'https' if is_https(scope, trusted_proxies) else 'http'}://{host}"
+
+
 def _told(scope: Mapping[str, Any], name: bytes, trusted_proxies: int) -> str:
     """What the outermost of the trusted proxies has said; empty without one, or when it has said nothing."""
     if not trusted_proxies:

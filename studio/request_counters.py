@@ -1,14 +1,15 @@
 """How often somebody has called lately: counters in the database, the same for all web processes.
 
 A counter is one document and one window. The window begins with the first call after the window before has ended, on
-the server's clock, so that web processes whose clocks differ agree on it. The `_id` names what is counted, how long the
-window is, and who calls.
+the server's clock, so that web processes whose clocks differ agree on it.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
+import msgspec
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.write_concern import WriteConcern
 
@@ -20,6 +21,15 @@ INDEXES = [IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSec
 # A count that a failing server forgets lets somebody call a little more often; it is not worth waiting for.
 _FAST = WriteConcern(w=1)
 _IS_OPEN = {"$gt": ["$expires_at", "$$NOW"]}
+
+
+class RequestCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"id": "_id"}):
+    id: str
+    """What is counted, how many seconds its windows have, and a hash of who calls, which is another one tomorrow."""
+    count: int
+    """Calls in the window."""
+    expires_at: datetime
+    """The window's end."""
 
 
 class Window(NamedTuple):

@@ -38,6 +38,13 @@ class AuthMode(StrEnum):
     """`POST /init` takes the client id and returns a signed token; every other call carries that."""
 
 
+class MediaDelivery(StrEnum):
+    REDIRECT = "redirect"
+    """Browsers are sent on to a presigned address of the bucket."""
+    STREAM = "stream"
+    """The web process passes the bytes on: for a bucket that browsers cannot reach."""
+
+
 class Settings(BaseSettings):
     """Field names are the environment variables in lower case. Sizes are bytes, durations name their unit."""
 
@@ -60,6 +67,12 @@ class Settings(BaseSettings):
     """The web process forwards `/<bucket>/...` to `s3_endpoint`: the embedded stack's one origin."""
     presign_expires_s: int = Field(default=600, ge=1, le=7 * 24 * 3600)
 
+    media_delivery: MediaDelivery = MediaDelivery.REDIRECT
+    proxied_upload_max_bytes: int = 10 * MEGABYTE
+    """Of a file that comes through the web process instead of going to the bucket."""
+
+    public_url: str = ""
+    """Where callers reach the web process; the addresses of media in answers begin with it. Empty: as they called."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, validation_alias=AliasChoices("PORT", "SERVER_PORT"))
     app_mode: AppMode = Field(
@@ -106,6 +119,11 @@ class Settings(BaseSettings):
 
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_last_slash(cls, url: str) -> str:
+        return url.rstrip("/")
 
     @field_validator("log_level", mode="before")
     @classmethod

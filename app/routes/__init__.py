@@ -5,7 +5,7 @@ from app.routes.artworks import create_artwork, get_artwork, list_gallery
 from app.routes.generation import create_job, get_job, retry_job, stream_job_events
 from app.routes.health import healthz
 from app.routes.init import init
-from app.routes.media import commit_media, presign_upload
+from app.routes.media import commit_media, presign_upload, read_media
 from app.routes.page import get_page_file, show_page
 from app.routes.tickets import create_ticket
 
@@ -14,6 +14,7 @@ ROUTES = [
     create_ticket,
     presign_upload,
     commit_media,
+    read_media,
     create_artwork,
     get_artwork,
     list_gallery,

@@ -3,6 +3,7 @@
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
 from app.views.jobs import JobView, view_event, view_job
+from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
 from app.views.view import View
 
@@ -12,6 +13,7 @@ __all__ = [
     "ArtworkView",
     "GalleryView",
     "JobView",
+    "Links",
     "MediaAssetView",
     "View",
     "view_analysis",

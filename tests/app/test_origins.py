@@ -15,6 +15,7 @@ from tests.app.stores import store_of
 from tests.product import Product, serving_with
 
 HERE = "https://huaban.example"
+OUTSIDE = "https://name-outside.example"
 ALLOWED = "https://friends.example"
 EVIL = "https://evil.example"
 BUILT_ELSEWHERE = "http://localhost:3003"
@@ -23,7 +24,8 @@ BUILT_ELSEWHERE = "http://localhost:3003"
 @pytest.fixture(scope="module")
 def url(product: Product) -> Iterator[str]:
     """A deployment with the bucket's door, whose operator has a page elsewhere."""
-    with serving_with(product, s3_front=True, allowed_origins=(ALLOWED,)) as address:
+    changed = {"s3_front": True, "public_url": f"{OUTSIDE}/huaban", "allowed_origins": (ALLOWED,)}
+    with serving_with(product, **changed) as address:
         yield address
 
 
@@ -50,7 +52,8 @@ def change(browser: httpx.Client, **headers: str) -> httpx.Response:
         {"referer": f"{ALLOWED}/"},
         {"origin": HERE, "referer": f"{EVIL}/"},
         {"origin": HERE, "sec_fetch_site": "same-origin"},
-        {"origin": "https://name-outside.example", "sec_fetch_site": "same-origin"},
+        {"origin": OUTSIDE},
+        {"origin": "https://not-told-of.example", "sec_fetch_site": "same-origin"},
         {"origin": ALLOWED, "sec_fetch_site": "cross-site"},
         {"sec_fetch_site": "same-origin"},
         {"sec_fetch_site": "none"},
