@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -141,12 +142,8 @@ def test_neither_client_nor_address_can_be_told_from_a_counter(
     for secret in (family.headers["x-client-id"], address, owner_of(family.headers["x-client-id"], "tests")):
         assert secret not in str(today)
 
-    class Tomorrow(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime(2126, 1, 1, tzinfo=UTC)
-
-    monkeypatch.setattr("app.limits.datetime", Tomorrow)
+    tomorrow = SimpleNamespace(now=lambda tz: datetime.now(tz) + timedelta(days=1))
+    monkeypatch.setattr("app.limits.datetime", tomorrow)
     change(family)
     assert len(new_counters(product, before)) == 4, "whoever comes again tomorrow is somebody else"
 
