@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from litestar.exceptions import HTTPException, ValidationException
 from pymongo.errors import PyMongoError
 
 from app.asgi import Scope, Send
+from app.field_errors import field_errors
 from broker.errors import is_passing
 from studio.errors import REGISTRY, StudioError, describe
 from studio.language import Language
@@ -22,11 +22,6 @@ from studio.objects import StoreUnavailable
 log = structlog.get_logger("app")
 
 _BY_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
-
-# What the framework says of a value without repeating it: the wanted type or range, or the field that is missing.
-_NAMES_NO_VALUE = re.compile(
-    r"Expected `[^`']+`(, got `\w+`|( of length)? [<>]=? [\d.]+)?|Object missing required field `\w+`"
-)
 
 _MEDIA_TYPE = "application/problem+json"
 
@@ -126,18 +121,7 @@ def on_database_error(request: AnyRequest, error: PyMongoError) -> Problem:
 
 
 def on_validation(request: AnyRequest, error: ValidationException) -> Problem:
-    """Name the fields. The framework's own sentence may quote the value, which may be a child's words."""
-    details = error.extra if isinstance(error.extra, list) else []
-    return problem(request, "INVALID_INPUT", {}, errors=[_field_error(item) for item in details])
-
-
-def _field_error(detail: dict[str, Any]) -> dict[str, str]:
-    # "data" is what the handlers call the body.
-    field, message = detail.get("key", "data"), detail.get("message", "")
-    return {
-        "field": "body" if field == "data" else field,
-        "message": message if _NAMES_NO_VALUE.fullmatch(message) else "This value is not accepted.",
-    }
+    return problem(request, "INVALID_INPUT", {}, errors=field_errors(request, error, language_of(request)))
 
 
 def on_http(request: AnyRequest, error: HTTPException) -> Problem:
