@@ -31,7 +31,7 @@ class Origins:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self._allowed = frozenset(filter(None, (*settings.allowed_origins, _origin_of(settings.public_url))))
+        self._allowed = settings.origins
         self._is_dev = settings.app_mode is AppMode.DEV
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
