@@ -10,7 +10,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from app.client import Client
+from app.client import Client, Refused
 from app.identity import _SINGLE_CLIENT
 from studio.settings import AuthMode
 from tests.app.problems import problem_of
@@ -168,6 +168,24 @@ def test_a_token_is_renewed_by_a_token(guarded: httpx.Client, token: str) -> Non
     renewed = guarded.post("/init", headers=bearer(token)).json()["token"]
     gallery = [guarded.get("/gallery", headers=bearer(each)).json() for each in (token, renewed)]
     assert gallery[0] == gallery[1]
+
+
+def test_our_own_client_asks_for_a_token_by_itself(guarded: httpx.Client) -> None:
+    with new_client(str(guarded.base_url).rstrip("/")) as client:
+        made = client.post("/artworks", {"title": "Fox"})
+        client._api.auth._token = expired()  # type: ignore[union-attr]
+        assert client.get(f"/artworks/{made['artworkId']}")["title"] == "Fox"
+        client._api.auth = None
+        with pytest.raises(Refused, match="TOKEN_REQUIRED"):
+            client.get("/gallery")
+
+
+def test_our_own_client_hears_what_is_wrong_with_it(guarded: httpx.Client) -> None:
+    with (
+        Client(str(guarded.base_url).rstrip("/"), "short") as client,
+        pytest.raises(Refused, match="CLIENT_ID_INVALID"),
+    ):
+        client.get("/gallery")
 
 
 def test_init_gives_no_token_where_calls_carry_none(http: httpx.Client) -> None:
