@@ -16,6 +16,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
+import structlog
 from litestar.handlers import BaseRouteHandler
 
 from app.asgi import SAFE_METHODS
@@ -24,6 +25,8 @@ from app.proxies import address_of
 from studio.errors import StudioError
 from studio.request_counters import RequestCounters
 from studio.settings import AppMode, Settings
+
+log = structlog.get_logger("app")
 
 # Some proxies name the port too: "192.0.2.1:4711", "[2001:db8::1]:4711".
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>.+)]|(?P<v4>[\d.]+))(?::\d+)?")
@@ -58,6 +61,7 @@ class Limits:
         self._key = settings.owner_key.get_secret_value().encode()
         self._counters = counters
         self._identity = identity
+        self._has_told = False
         self.is_on = settings.app_mode is not AppMode.DEV
 
     async def guard(self, connection: Connection, handler: BaseRouteHandler) -> None:
@@ -72,6 +76,7 @@ class Limits:
         # The client first: what it is refused is not held against others at the same address.
         if "owner" in handler.parsed_fn_signature.parameters:
             await self._count(counted_as, f"client {self._identity.owner(connection)}", limit)
+        self._look_for_proxy(connection)
         address = household(address_of(connection.scope, self._trusted_proxies))
         shared = Limit(limit.calls * self._address_factor, limit.window_s)
         await self._count(counted_as, f"address {address}", shared)
@@ -80,6 +85,12 @@ class Limits:
         window = await self._counters.count(calls, self._hash(who), window_s=limit.window_s)
         if window.calls > limit.calls:
             raise StudioError("RATE_LIMITED", retry_after_s=max(1, math.ceil(window.left_s)))
+
+    def _look_for_proxy(self, connection: Connection) -> None:
+        """Say once when all callers look like one, because they come through a proxy that nobody told us of."""
+        if not (self._trusted_proxies or self._has_told) and "x-forwarded-for" in connection.headers:
+            self._has_told = True
+            log.warning("proxy_not_trusted", mend="Set TRUSTED_PROXIES, or all callers share the limit of one address.")
 
     def _hash(self, who: str) -> str:
         """Another one every day, so that nobody can be followed through the counters from one day to the next."""

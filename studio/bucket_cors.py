@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CORSRuleTypeDef
+    from mypy_boto3_s3.type_defs import CORSRuleTypeDef, CORSRuleUnionTypeDef
 
 log = structlog.get_logger("studio")
 
@@ -40,7 +40,7 @@ def welcome(client: S3Client, bucket: str, origins: Iterable[str]) -> None:
         log.warning("bucket_cors_not_set", reason=error.response["Error"]["Code"])
 
 
-def _rules(client: S3Client, bucket: str) -> list[CORSRuleTypeDef]:
+def _rules(client: S3Client, bucket: str) -> list[CORSRuleUnionTypeDef]:
     try:
         return list(client.get_bucket_cors(Bucket=bucket).get("CORSRules", []))
     except ClientError as error:

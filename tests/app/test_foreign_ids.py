@@ -55,7 +55,7 @@ class Person:
         artwork = client.post("/artworks", {"title": "Fox", "description": "A fox flies.", **fields})
         job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
         assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
-        self.belongings = {
+        self.belongings: dict[str, str] = {
             "artwork_id": artwork["artworkId"],
             "job_id": job["jobId"],
             "cover_asset_id": drawing["mediaAssetId"],
