@@ -1,4 +1,7 @@
-"""Actors that kill their worker process, once at each point of each step. `dramatiq tests.faults.deadly`.
+"""Actors that kill their worker process, once at each point of each step. `python -m tests.faults.deadly`.
+
+A worker that died is followed by a new one, forked from a process that has imported everything already: the command
+line would take three seconds for each of twenty lives.
 
 The points of each step: before its work; after it, with nothing stored; after the commit, before the worker's ack.
 Of the paid call, besides: after its intent was stored; after the provider took it, before its answer was heard.
@@ -8,8 +11,11 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
+
+import dramatiq
 
 # First, because it makes the fake known before anything imports the actors.
 from tests.worker import broker, studio  # isort: skip
@@ -59,4 +65,30 @@ _submit = animator.submit
 steps.perform, steps.settle = perform, settle
 animator.submit = submit  # type: ignore[method-assign]
 
-__all__ = ["broker", "studio"]
+
+told = threading.Event()
+
+
+def live() -> None:
+    """Work until death, or until told to stop."""
+    worker = dramatiq.Worker(broker, worker_threads=2)
+    worker.start()
+    # In turns, because a signal is not handled in the middle of a wait.
+    while not told.wait(0.1):
+        pass
+    worker.stop()
+
+
+def main() -> None:
+    """Let one worker follow the other until told to stop: the whole group of processes is."""
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    while not told.is_set():
+        child = os.fork()
+        if child == 0:
+            live()
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,21 +21,27 @@ from tests.product import Product, new_artwork
 from tests.waiting import eventually
 
 POINTS = ("before", "worked", "committed")
-MOST_STARTS = 40
 CALL = {"call.intended", "call.accepted"}
 STEPS = [step.name for step in PLANS[JobKind.VIDEO]]
 
 
+# The stock command line: one process of two threads.
+WORKER = [
+    sys.executable, "-m", "dramatiq", "tests.worker", "--processes", "1", "--threads", "2", "--skip-logging",
+]  # fmt: skip
+
+
 @contextmanager
-def worker_process(module: str, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The stock command line: one process of two threads."""
-    command = [sys.executable, "-m", "dramatiq", module, "--processes", "1", "--threads", "2", "--skip-logging"]
+def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
-        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=output, stderr=output, start_new_session=True
+        )
         try:
             yield process
         finally:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
 
@@ -50,17 +56,9 @@ def run_until_it_ends(client: Client, product: Product, job: Json, graves: Path,
     """Let workers be killed at every point but the spared ones until the job has ended; where they died."""
     for point in spared:
         (graves / point).touch()
-    env = {**product.env, "GRAVES": str(graves)}
-
-    def has_ended() -> bool:
-        return bool(client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"])
-
-    # Dramatiq's main process ends with its worker; a supervisor would start it again, and so do we.
-    for _ in range(MOST_STARTS):
-        if has_ended():
-            break
-        with worker_process("tests.faults.deadly", env, graves.parent / "worker.log") as process:
-            eventually(lambda: process.poll() is not None or has_ended(), limit_s=60)
+    command = [sys.executable, "-m", "tests.faults.deadly"]
+    with running(command, {**product.env, "GRAVES": str(graves)}, graves.parent / "worker.log"):
+        eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"], limit_s=120)
     return {path.name for path in graves.iterdir()} - spared
 
 
@@ -90,13 +88,13 @@ def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
     job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
     env = {**product.env, "VIDEO_PROVIDER": "local"}
     log = tmp_path / "worker.log"
-    with worker_process("tests.worker", env, log) as process:
+    with running(WORKER, env, log) as process:
         eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["steps"][2]["progress"] > 0, limit_s=60)
         for pid in list(family(process.pid))[1:]:
             if "standby.py" not in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
         process.wait()
-    with worker_process("tests.worker", env, log):
+    with running(WORKER, env, log):
         assert [event["status"] for event in client.watch(job["jobId"], patience_s=90)][-1] == "succeeded"
     objects = keys_of(product, job)
     assert sorted(key.split("/")[4] for key in objects) == ["original", "thumb", "video"], "and no render is left"
