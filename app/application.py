@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
+from app.forecasts import Forecasts
 from app.front import ObjectFront
 from app.head import HeadOfGet
 from app.identity import Identity
@@ -54,6 +55,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     tokens = Tokens(settings)
     identity = Identity(settings, tokens)
     limits = Limits(settings, studio.request_counters, identity)
+    forecasts = Forecasts(studio, broker)
     media_door = MediaDoor(studio.objects, settings)
 
     def provide_links(request: AnyRequest) -> Links:
@@ -69,7 +71,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing = asyncio.create_task(_prepare_later(studio, away))
         hub.start()
         yield
-        hub.stop()
+        await hub.stop()
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
@@ -86,6 +88,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "identity": Provide(lambda: identity, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
             "limits": Provide(lambda: limits, sync_to_thread=False),
+            "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },

@@ -31,7 +31,7 @@ MIME_TYPES = {
     ".flac": "audio/flac",
 }
 _TOKEN_WANTED = {"TOKEN_REQUIRED", "TOKEN_EXPIRED"}
-FINAL = {"succeeded", "failed", "needs_attention"}
+FINAL = {"succeeded", "failed", "needs_attention", "canceled"}
 
 
 class Refused(Exception):
@@ -100,7 +100,7 @@ class Client:
                     for field, value in _fields(answer):
                         if field == "id":
                             last = value
-                        elif field == "data":
+                        elif field == "data" and value:
                             event = json.loads(value)
                             # A job that was retried has ended before; only the end of the stream is the end.
                             ended = event["status"] in FINAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
+from app.forecasts import Forecasts
 from app.identity import Identity
 from app.limits import Limits
 from app.live import Hub
@@ -20,5 +21,6 @@ TheHub = NamedDependency[Hub]
 TheIdentity = NamedDependency[Identity]
 TheTokens = NamedDependency[Tokens]
 TheLimits = NamedDependency[Limits]
+TheForecasts = NamedDependency[Forecasts]
 TheMediaDoor = NamedDependency[MediaDoor]
 TheLinks = NamedDependency[Links]

@@ -10,14 +10,13 @@ import httpx
 import jwt
 import pytest
 from litestar import Litestar, WebSocket, websocket
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 from litestar.exceptions import WebSocketDisconnect
 from litestar.testing import TestClient
 from pydantic import SecretStr
 
 from app.client import Client, Refused
-from app.dependencies import Owner
-from app.identity import _SINGLE_CLIENT, Identity
+from app.identity import SINGLE_CLIENT, Identity
 from app.tokens import Tokens
 from studio.settings import AuthMode, Settings
 from tests.app.problems import problem_of
@@ -125,7 +124,7 @@ def test_a_malformed_client_id_is_refused_in_single_mode_too(single: httpx.Clien
 
 def test_nobody_can_name_the_one_family(single: httpx.Client, anonymous: httpx.Client) -> None:
     for browser in (single, anonymous):
-        problem_of(browser.get("/gallery", headers={"X-Client-Id": _SINGLE_CLIENT}), "CLIENT_ID_INVALID")
+        problem_of(browser.get("/gallery", headers={"X-Client-Id": SINGLE_CLIENT}), "CLIENT_ID_INVALID")
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +265,7 @@ def test_a_socket_knows_its_caller_by_a_ticket() -> None:
     tokens = Tokens(settings)
 
     @websocket("/socket", takes_ticket=True)
-    async def greet(socket: WebSocket[Any, Any, Any], owner: Owner) -> None:
+    async def greet(socket: WebSocket[Any, Any, Any], owner: NamedDependency[str]) -> None:
         await socket.accept()
         await socket.send_text(owner)
         await socket.close()

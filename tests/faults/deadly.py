@@ -5,6 +5,7 @@ line would take three seconds for each of twenty lives.
 
 The points of each step: before its work; after it, with nothing stored; after the commit, before the worker's ack.
 Of the paid call, besides: after its intent was stored; after the provider took it, before its answer was heard.
+Of a cancel: once the step has come to rest; once the provider was told; after the commit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import dramatiq
 
@@ -26,6 +29,9 @@ from studio.providers import AnimationRequest
 
 _graves = Path(os.environ["GRAVES"])
 _perform, _settle = steps.perform, steps.settle
+# The package lists its actors by name, so the module of this one has to be asked for.
+canceling: Any = import_module("actors.cancel_job")
+_tell_provider, _run_in_transaction = canceling.tell_provider, canceling.run_in_transaction
 
 
 def die_once(point: str, step: str) -> None:
@@ -60,9 +66,22 @@ def submit(request: AnimationRequest, *, idempotency_key: str) -> str:
     return provider_id
 
 
+def tell_provider(job: Job) -> None:
+    die_once("rested", "cancel")
+    _tell_provider(job)
+    die_once("told", "cancel")
+
+
+def run_in_transaction(*arguments: Any) -> Any:
+    result = _run_in_transaction(*arguments)
+    die_once("committed", "cancel")
+    return result
+
+
 animator = studio.providers.animator
 _submit = animator.submit
 steps.perform, steps.settle = perform, settle
+canceling.tell_provider, canceling.run_in_transaction = tell_provider, run_in_transaction
 animator.submit = submit  # type: ignore[method-assign]
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from tests.waiting import eventually
 
 POINTS = ("before", "worked", "committed")
 CALL = {"call.intended", "call.accepted"}
+CANCEL = {f"cancel.{point}" for point in ("rested", "told", "committed")}
 STEPS = [step.name for step in PLANS[JobKind.VIDEO]]
+STEP_POINTS = {f"{step}.{point}" for step in STEPS for point in POINTS}
 
 
 # The stock command line: one process of two threads.
@@ -52,12 +54,21 @@ def graves(tmp_path: Path) -> Path:
     return folder
 
 
-def run_until_it_ends(client: Client, product: Product, job: Json, graves: Path, *, spared: set[str]) -> set[str]:
+def run_until_it_ends(
+    client: Client,
+    product: Product,
+    job: Json,
+    graves: Path,
+    *,
+    spared: set[str],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> set[str]:
     """Let workers be killed at every point but the spared ones until the job has ended; where they died."""
     for point in spared:
         (graves / point).touch()
     command = [sys.executable, "-m", "tests.faults.deadly"]
     with running(command, {**product.env, "GRAVES": str(graves)}, graves.parent / "worker.log"):
+        meanwhile()
         eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"], limit_s=120)
     return {path.name for path in graves.iterdir()} - spared
 
@@ -68,7 +79,7 @@ def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
     artwork = told_artwork(client, drawing)
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
     deaths = run_until_it_ends(client, product, job, graves, spared=CALL)
-    assert deaths == {f"{step}.{point}" for step in STEPS for point in POINTS}, "every point of every step was met"
+    assert deaths == STEP_POINTS, "every point of every step was met"
     assert_made_once(client, product, job)
 
 
@@ -77,9 +88,29 @@ def test_a_paid_call_is_made_once_when_its_workers_die_around_it(
 ) -> None:
     artwork = told_artwork(client, drawing)
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
-    spared = {f"{step}.{point}" for step in STEPS for point in POINTS}
-    assert run_until_it_ends(client, product, job, graves, spared=spared) == CALL
+    assert run_until_it_ends(client, product, job, graves, spared=STEP_POINTS) == CALL
     assert_made_once(client, product, job)
+
+
+def test_a_cancel_comes_to_its_end_however_often_its_workers_are_killed(
+    client: Client, product: Product, drawing: Path, graves: Path
+) -> None:
+    product.service.behave("never")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+
+    def cancel() -> None:
+        next(event for event in client.watch(job["jobId"], patience_s=60) if event["step"] == "poll_video")
+        client.post(f"/generation/jobs/{job['jobId']}/cancel")
+
+    spared = STEP_POINTS | CALL
+    assert run_until_it_ends(client, product, job, graves, spared=spared, meanwhile=cancel) == CANCEL
+    view = client.get(f"/generation/jobs/{job['jobId']}")
+    assert (view["status"], view["billing"]) == ("canceled", "possible")
+    assert len(set(product.service.calls("cancels"))) == 1
+    told = product.studio.database["events"].find({"job_id": job["jobId"]}).sort("seq", 1)
+    assert [event["data"]["status"] for event in told][-2:] == ["canceling", "canceled"]
+    messages = product.studio.database["queue_default"].find({"msg.args": job["jobId"]})
+    assert {message["state"] for message in messages} == {"DONE"}
 
 
 def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
