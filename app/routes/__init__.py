@@ -15,9 +15,10 @@ from app.routes import (
     lineage,
     media,
     page,
+    tickets,
 )
 
-_MODULES = (init, media, images, artworks, gallery, generation, events, analyses, grow, lineage, health, page)
+_MODULES = (init, tickets, media, images, artworks, gallery, generation, events, analyses, grow, lineage, health, page)
 
 ROUTES = [handler for module in _MODULES for handler in vars(module).values() if isinstance(handler, BaseRouteHandler)]
 

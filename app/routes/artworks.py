@@ -12,6 +12,7 @@ from pymongo.client_session import ClientSession
 
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.orders import JobCreate, accepted, order
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
@@ -117,7 +118,7 @@ async def restore_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
