@@ -99,10 +99,14 @@ async def edit_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@delete("/artworks/{artwork_id:str}", status_code=204, sync_to_thread=True)
-def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
+@delete("/artworks/{artwork_id:str}", status_code=204)
+async def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
     """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS. Doing it twice changes nothing."""
-    run_in_transaction(studio.client, lambda session: edits.delete(studio, owner, artwork_id, session=session))
+
+    def change(session: ClientSession) -> None:
+        edits.delete(studio, owner, artwork_id, session=session)
+
+    await to_thread.run_sync(run_in_transaction, studio.client, change)
 
 
 @post("/artworks/{artwork_id:str}/restore", status_code=200)
