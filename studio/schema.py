@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from studio import announced_uploads, artworks, events, jobs, media_assets
+from studio import announced_uploads, artworks, events, jobs, media_assets, request_counters
 from studio.analyses import Analysis
 from studio.clients import Client
 from studio.indexes import Index
@@ -44,5 +44,6 @@ COLLECTIONS: dict[str, Collection] = {
     "step_times": Collection(StepTime, Personal.NONE),
     "statistics": Collection(DayOfJobs, Personal.NONE),
     "profiles": Collection(Profile, Personal.CHILD),
+    request_counters.COLLECTION: Collection(request_counters.RequestCounter, Personal.OWNER, request_counters.INDEXES),
     "migrations": Collection(MigrationRecord, Personal.NONE),
 }

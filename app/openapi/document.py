@@ -31,7 +31,7 @@ def describe(app: Litestar) -> Json:
     schemas = Schemas(
         [
             Problem,
-            *(operation.body[1] for operation in operations if operation.body),
+            *(operation.body.kind for operation in operations if operation.body),
             *(
                 spec.data_container
                 for operation in operations
@@ -52,7 +52,7 @@ def describe(app: Litestar) -> Json:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": _in_one_line(text)} for text in words.TAGS.values()],
+        "tags": [{"name": _in_one_line(text)} for text in dict.fromkeys(words.TAGS.values())],
         "paths": paths,
         "components": {
             "schemas": schemas.components,
@@ -65,6 +65,8 @@ def describe(app: Litestar) -> Json:
                     "name": "X-Client-Id",
                     "description": _both(words.CLIENT_ID),
                 },
+                "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _both(words.TOKEN)},
+                "ticket": {"type": "apiKey", "in": "query", "name": "ticket", "description": _both(words.TICKET)},
             },
         },
     }
@@ -72,8 +74,7 @@ def describe(app: Litestar) -> Json:
 
 def _operation(operation: Operation, schemas: Schemas) -> Json:
     text = Text(zh=words.OPERATIONS.get(operation.name, ""), en=operation.doc)
-    refused = refusals_of(operation)
-    responses = {status: response_of(status, symbols) for status, symbols in refused.items()}
+    responses = {status: response_of(status, symbols) for status, symbols in refusals_of(operation).items()}
     # The answers go before: a /healthz that is red is no refusal.
     responses |= {status: _answer(status, specs, schemas) for status, specs in operation.answers.items()}
     described: Json = {
@@ -83,21 +84,28 @@ def _operation(operation: Operation, schemas: Schemas) -> Json:
         "description": _both(text),
         "parameters": [_parameter(parameter) for parameter in operation.parameters],
         "responses": {str(status): responses[status] for status in sorted(responses)},
-        "security": _security(operation, refused),
+        "security": _security(operation),
     }
     if operation.body:
-        media_type, kind = operation.body
-        described["requestBody"] = {"required": True, "content": _content(media_type, kind, schemas)}
+        body = operation.body
+        described["requestBody"] = {
+            "required": body.is_required,
+            "content": _content(body.media_type, body.kind, schemas),
+        }
     elif operation.described_body:
         described["requestBody"] = operation.described_body
     return described
 
 
-def _security(operation: Operation, refused: dict[int, list[str]]) -> list[Json]:
-    if "CLIENT_ID_REQUIRED" not in refused.get(400, []):
-        return []
-    # A handler that looks for the client itself has another way in, too.
-    return [{"clientId": []}] if "owner" in operation.names else [{}, {"clientId": []}]
+def _security(operation: Operation) -> list[Json]:
+    """The ways of saying who calls, any of which is enough."""
+    ways: list[Json] = [{"clientId": []}, {"token": []}]
+    if operation.handler.opt.get("takes_ticket"):
+        ways.append({"ticket": []})
+    if "owner" in operation.names:
+        return ways
+    # A handler that asks for the identity itself has another way in, too.
+    return [{}, *ways] if "identity" in operation.names else []
 
 
 def _parameter(parameter: Parameter) -> Json:

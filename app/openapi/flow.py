@@ -30,6 +30,7 @@ UPLOAD = "Put the drawing into the bucket 上传画"
 
 FLOW = [
     Step("init"),
+    Step("createTicket", 201),
     Step(
         "presignUpload",
         201,
@@ -37,7 +38,10 @@ FLOW = [
         saves={"key": "key", "artworkId": "artworkId", "uploadUrl": "url"},
     ),
     Step(
-        "commitMedia", 201, body={"size": "{{drawingSize}}"}, saves={"coverAssetId": "mediaAssetId", "mediaUrl": "url"}
+        "commitMedia",
+        201,
+        body={"size": "{{drawingSize}}"},
+        saves={"coverAssetId": "mediaAssetId", "imageKey": "key", "mediaUrl": "url"},
     ),
     Step("readMedia", url="{{mediaUrl}}"),
     Step("uploadFile", 201),
@@ -47,19 +51,32 @@ FLOW = [
     Step("getJob", again_while="['queued', 'running'].includes(answer.status)"),
     Step("streamJobEvents"),
     Step("retryJob", 409),
-    Step("cancelJob", 409),
     Step("captureJob"),
     Step("listJobs", query={"status": "succeeded"}),
     # Without the header it is a stream, which has no end.
     Step("getEvents", query={"since": "0"}, headers={"Accept": "application/json"}),
-    Step("getArtwork"),
+    Step("getArtwork", saves={"videoKey": "videoKey"}),
+    Step("getArtworkOfFilm", query={"key": "{{videoKey}}"}),
     Step("getAnalysis"),
     Step("listGallery", query={"limit": "20"}),
+    Step("createArtworkOfKey", 201),
+    Step("presignAudio", 201, saves={"audioKey": "key"}),
+    # Nothing was uploaded there.
+    Step("commitAudio", 404),
+    Step("transcribeArtwork", 202),
+    Step("refineArtwork", 202),
+    Step("generateArtwork", 202, saves={"jobId": "jobId"}),
+    Step("regenerateArtwork", 202, body={"text": None}),
+    Step("createJobOfKey", 202, body={"key": "{{imageKey}}", "text": None}),
+    Step("cancelJob", 202),
+    Step("editArtwork"),
     Step("changeProfile"),
     Step("getProfile"),
     Step("getReport", query={"period": "week", "range": "1", "tz": "Asia/Shanghai"}),
     Step("getReportPicture"),
     Step("getReportDocument"),
+    Step("deleteArtwork", 204),
+    Step("restoreArtwork"),
     Step("healthz"),
     Step("getMetrics"),
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
@@ -17,13 +17,20 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import RequestBody
 from litestar.params import BodyKwarg
 from litestar.routes import HTTPRoute
+from litestar.types import Empty
 from litestar.typing import FieldDefinition
 from litestar.utils.helpers import unwrap_partial
 
-from app.openapi.parameters import Parameter, camel, parameter_of, path_parameter
+from app.openapi.parameters import Parameter, camel, parameter_of, path_parameter, without_none
 from app.openapi.refusals import Refused
 
 Json = dict[str, Any]
+
+
+class Body(NamedTuple):
+    media_type: str
+    kind: Any
+    is_required: bool
 
 
 @dataclass(frozen=True)
@@ -53,14 +60,14 @@ class Operation:
         return _fields_of(self.handler).keys()
 
     @property
-    def body(self) -> tuple[str, Any] | None:
-        """The media type and the type of what it reads."""
+    def body(self) -> Body | None:
         field = _fields_of(self.handler).get("data")
         if field is None:
             return None
         wanted = field.kwarg_definition
         encoding = wanted.media_type if isinstance(wanted, BodyKwarg) else RequestEncodingType.JSON
-        return str(encoding.value if isinstance(encoding, RequestEncodingType) else encoding), field.annotation
+        media_type = str(encoding.value if isinstance(encoding, RequestEncodingType) else encoding)
+        return Body(media_type, without_none(field.annotation), is_required=field.default is Empty)
 
     @property
     def described_body(self) -> Json | None:

@@ -52,7 +52,7 @@ def camel(name: str) -> str:
 
 
 def _schema(field: FieldDefinition) -> Json:
-    kind = _without_none(field.annotation)
+    kind = without_none(field.annotation)
     rules = {name: getattr(field.kwarg_definition, name) for name in _CONSTRAINTS}
     rules = {name: rule for name, rule in rules.items() if rule is not None}
     ((schema,), components) = msgspec.json.schema_components(
@@ -65,8 +65,8 @@ def _schema(field: FieldDefinition) -> Json:
     return schema
 
 
-def _without_none(kind: Any) -> Any:
-    """A parameter that may be left out is not sent as null."""
+def without_none(kind: Any) -> Any:
+    """The type of what is sent: what may be left out is not sent as null."""
     if get_origin(kind) not in (Union, UnionType):
         return kind
     kinds = [part for part in get_args(kind) if part is not NoneType]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from app.asgi import SAFE_METHODS
 from app.openapi.operations import Operation
 from app.openapi.refusals import Refused
 from studio.errors import REGISTRY, describe
@@ -20,6 +21,7 @@ EXAMPLE_PARAMS: dict[str, str | float] = {
     "max_pixels": 50_000_000,
     "seconds": 200,
     "max_seconds": 180,
+    "retry_after_s": 17,
 }
 """What the placeholders in the registry's words stand for here."""
 RETRY_LATER = {429, 503}
@@ -37,12 +39,17 @@ def refusals_of(operation: Operation) -> dict[int, list[str]]:
 
 
 def _implied(operation: Operation) -> set[str]:
-    names = operation.names
-    symbols = {"INTERNAL"}
+    names, options = operation.names, operation.handler.opt
+    symbols = {"INTERNAL", "ORIGIN_REFUSED"}
     if "studio" in names:
         symbols.add("DATABASE_UNAVAILABLE")
-    if "owner" in names:
-        symbols |= {"CLIENT_ID_REQUIRED", "CLIENT_ID_INVALID"}
+    if names & {"owner", "identity"}:
+        symbols |= {"CLIENT_ID_REQUIRED", "CLIENT_ID_INVALID", "TOKEN_INVALID", "TOKEN_EXPIRED"}
+        symbols |= set() if options.get("takes_client_id") else {"TOKEN_REQUIRED"}
+        symbols |= {"TICKET_INVALID"} if options.get("takes_ticket") else set()
+    if operation.method not in SAFE_METHODS or "counted_as" in options:
+        # Counting needs the database.
+        symbols |= {"RATE_LIMITED", "DATABASE_UNAVAILABLE"}
     if "data" in names:
         symbols |= {"INVALID_INPUT", "INVALID_JSON", "BODY_TOO_LARGE"}
     if any(parameter.place == "path" for parameter in operation.parameters):

@@ -25,6 +25,15 @@ CLIENT_ID = Text(
     en="What the client calls itself. It opens all its works: keep it like a password. AUTH_MODE=single needs none.",
 )
 
+TOKEN = Text(
+    zh="AUTH_MODE=token 时由 POST /init 返回，之后每个请求都要带上。",
+    en="Of POST /init where AUTH_MODE=token; every other call then carries it.",
+)
+TICKET = Text(
+    zh="由 POST /api/v1/tickets 返回，一分钟内有效，只用于打开事件流。",
+    en="Of POST /api/v1/tickets. It opens a stream of events, within a minute.",
+)
+
 HEADERS: dict[str, Text] = {
     "Location": Text("新任务的地址。", "Where the new job is."),
     "Retry-After": Text("几秒之后可以重试。", "How many seconds to wait before the next try."),
@@ -42,15 +51,20 @@ STATUSES: dict[int, Text] = {
     204: Text("成功，没有内容。", "Done, and there is nothing to tell."),
 }
 
+_HELLO = Text("开始", "Hello")
+_ARTWORKS = Text("作品与画廊", "Artworks and the gallery")
 TAGS: dict[str, Text] = {
-    "init": Text("开始", "Hello"),
+    "init": _HELLO,
+    "tickets": _HELLO,
     "media": Text("上传与媒体", "Uploads and media"),
     "images": Text("图片", "Pictures"),
-    "artworks": Text("作品与画廊", "Artworks and the gallery"),
+    "artworks": _ARTWORKS,
+    "gallery": _ARTWORKS,
     "generation": Text("制作任务", "Jobs"),
     "events": Text("事件", "Events"),
     "analyses": Text("画面解读", "Readings of drawings"),
     "grow": Text("成长", "Growth"),
+    "lineage": Text("早期前端的接口", "For older front ends"),
     "health": Text("运行状况", "Health"),
     "metrics": Text("指标", "Figures"),
 }
@@ -65,6 +79,11 @@ PARAMETERS: dict[str, Text] = {
     ),
     "status": Text("只列出这种状态的。", "Only those with this status."),
     "kind": Text("只列出这一类的。", "Only those of this kind."),
+    "q": Text("标题、故事或录音文字中的词。", "Words in the title, the story or the transcript."),
+    "from": Text("不早于这一天或这一刻。", "From this day or instant on."),
+    "to": Text("不晚于这一天或这一刻。", "Up to this day or instant."),
+    "favourite": Text("只列出收藏的，或未收藏的。", "Only the favourites, or only the others."),
+    "deleted": Text("列出回收站中的作品。", "Those in the bin instead."),
     "since": Text(
         "只要这个编号之后的事件；不填则从现在开始。", "The events after this number; those from now on without."
     ),
@@ -86,6 +105,19 @@ PARAMETERS: dict[str, Text] = {
 
 OPERATIONS: dict[str, str] = {
     "init": "登记客户端，并告诉它上传的限制。",
+    "create_ticket": "取得一个短期凭证，在不能发送请求头时用它打开事件流。",
+    "edit_artwork": "修改给出的各项，其余不变。用旧故事或旧画制作影片时，要等它完成才能更换。",
+    "delete_artwork": "把作品放进回收站，保留 RETAIN_DELETED_DAYS 天。重复调用没有影响。",
+    "restore_artwork": "从回收站取回作品。重复调用没有影响。",
+    "regenerate_artwork": "为作品再制作一部影片，作为下一个版本；之前的版本保留。",
+    "create_artwork_of_key": "用已上传的画创建作品。重复调用得到同一个作品。",
+    "presign_audio": "为作品的录音申请上传地址。",
+    "commit_audio": "检查上传的录音，并用它替换作品原来的录音。",
+    "transcribe_artwork": "在制作影片之前，写下并整理录音里的故事。",
+    "refine_artwork": "在制作影片之前，整理故事。",
+    "generate_artwork": "为作品制作影片，与 regenerate 相同。",
+    "create_job_of_key": "用已上传的画申请制作影片。",
+    "get_artwork_of_film": "影片背后的故事。",
     "presign_upload": "申请一个上传地址。只能用它上传这一种类型、这么多字节的一个文件。",
     "commit_media": "检查上传的文件，并使它可用。重复提交得到同一个媒体。",
     "upload_file": (

@@ -18,13 +18,13 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from actors import with_thumbnail
-from app.dependencies import Owner, TheLinks, TheMediaDoor, TheStudio
+from app.dependencies import Owner, TheIdentity, TheLinks, TheMediaDoor, TheStudio
 from app.errors import AnyRequest
 from app.forms import Form, FormOperation, read_form
-from app.identity import provide_owner
+from app.limits import Calls
 from app.openapi import refusals
-from app.payloads import Id, Mime, Payload
-from app.views import MediaAssetView, UploadedView, View, view_asset, view_uploaded
+from app.payloads import Id, Key, Mime, Payload
+from app.views import MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from studio import uploads
 from studio.errors import StudioError
 from studio.keys import is_in_folder_of
@@ -34,7 +34,7 @@ from studio.studio import Studio
 _Part = Annotated[str, QueryParameter(max_length=200)]
 
 
-_REFUSED_MEDIA = (
+MEDIA_REFUSALS = (
     "NOT_FOUND",
     "FILE_TOO_LARGE",
     "IMAGE_TOO_LARGE",
@@ -59,19 +59,8 @@ class UploadCreate(Payload, frozen=True, kw_only=True):
     """The artwork it is for: one that exists, or the id that an upload before this one was given."""
 
 
-class UploadView(View, frozen=True, kw_only=True):
-    key: str
-    url: str
-    method: str
-    headers: dict[str, str]
-    """To be sent with the upload exactly as they are; they are part of the signature."""
-    expires_in_s: int
-    artwork_id: str
-    """For the other uploads of the same artwork, and for `POST /artworks`."""
-
-
 class MediaCommit(Payload, frozen=True, kw_only=True):
-    key: Annotated[str, Meta(min_length=1, max_length=512)]
+    key: Key
     etag: Annotated[str, Meta(max_length=80)] | None = None
     mime: Annotated[str, Meta(max_length=100)] | None = None
     """Taken for politeness: the real type is read from the bytes."""
@@ -82,26 +71,21 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
     "/upload/presign",
     status_code=201,
     sync_to_thread=True,
+    counted_as=Calls.UPLOADS,
     responses=refusals("NOT_FOUND", "MIME_NOT_SUPPORTED", "FILE_TOO_LARGE"),
 )
 def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
-    return UploadView(
-        key=door.key,
-        url=door.url,
-        method="PUT",
-        headers=door.headers,
-        expires_in_s=studio.settings.presign_expires_s,
-        artwork_id=door.artwork_id,
-    )
+    return view_upload(studio, door)
 
 
 @post(
     "/media/commit",
     status_code=201,
     sync_to_thread=True,
-    responses=refusals("UPLOAD_NOT_FOUND", "UPLOAD_CHANGED", *_REFUSED_MEDIA),
+    counted_as=Calls.UPLOADS,
+    responses=refusals(*MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED"),
 )
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
@@ -114,7 +98,8 @@ def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, l
     status_code=201,
     request_max_body_size=None,
     operation_class=FormOperation,
-    responses=refusals("INVALID_INPUT", "BODY_TOO_LARGE", *_REFUSED_MEDIA),
+    counted_as=Calls.UPLOADS,
+    responses=refusals("INVALID_INPUT", "BODY_TOO_LARGE", *MEDIA_REFUSALS),
 )
 async def upload_file(request: AnyRequest, owner: Owner, studio: TheStudio, links: TheLinks) -> UploadedView:
     """Send a file through the web process, as a form: for callers that cannot reach the bucket.
@@ -168,6 +153,7 @@ async def read_media(
     request: AnyRequest,
     studio: TheStudio,
     media_door: TheMediaDoor,
+    identity: TheIdentity,
     *,
     e: _Part = "",
     t: _Part = "",
@@ -184,7 +170,7 @@ async def read_media(
     if s:
         seconds_left = studio.media_links.seconds_left(key, mime=t, expires=e, signature=s)
         return await media_door.open(request, key, mime=t, seconds_left=seconds_left, save=download)
-    if not await _is_own(studio, provide_owner(request.scope), key):
+    if not await _is_own(studio, identity.owner(request), key):
         raise StudioError("NOT_FOUND")
     seconds_left = studio.settings.presign_expires_s
     return await media_door.open(request, key, mime="", seconds_left=seconds_left, save=download)
