@@ -23,7 +23,16 @@ class Upload(NamedTuple):
 
 def object_key(owner: str, artwork_id: str, folder: str, version: int, file: str) -> str:
     """The key of a finished object; `folder` is original, thumb, audio, video, render or analysis."""
-    return f"clients/{owner}/artworks/{artwork_id}/{folder}/v{version}/{file}"
+    return f"{owner_prefix(owner)}artworks/{artwork_id}/{folder}/v{version}/{file}"
+
+
+def owner_prefix(owner: str) -> str:
+    """What the keys of all objects made for an owner begin with. Only imported films have keys of their own."""
+    return f"clients/{owner}/"
+
+
+def export_key(owner: str, export_id: str) -> str:
+    return f"{owner_prefix(owner)}exports/{export_id}.zip"
 
 
 def upload_key(owner: str, artwork_id: str, kind: Kind, upload_id: str, extension: str) -> str:

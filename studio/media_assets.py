@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any
 
@@ -54,6 +55,10 @@ class MediaAssets:
 
     def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
         return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})
+
+    def list_outside(self, owner: str, prefix: str) -> Read[list[MediaAsset]]:
+        """Those whose objects lie elsewhere than under a prefix: films that were imported."""
+        return self._reads.many({"owner": owner, "key": {"$not": re.compile(f"^{re.escape(prefix)}")}})
 
     def create(self, fields: dict[str, Any], *, session: ClientSession | None = None) -> MediaAsset:
         """Store an asset. Outside a transaction, a source that made one already gives that one back."""

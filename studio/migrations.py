@@ -7,16 +7,18 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.database import Database
 
-from studio import artworks, events, jobs, media_assets
+from studio import artworks, erasures, events, exports, jobs, media_assets
 
 INDEXES: dict[str, list[IndexModel]] = {
     "artworks": artworks.INDEXES,
     "media_assets": media_assets.INDEXES,
     "jobs": jobs.INDEXES,
     "events": events.INDEXES,
+    "exports": exports.INDEXES,
+    "erasures": erasures.INDEXES,
 }
 # A transaction may write to these; made here, none has to be made inside one.
-PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters")
+PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters", "consents")
 
 
 def migrate(database: Database[Any]) -> None:

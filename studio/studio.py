@@ -11,7 +11,10 @@ from pymongo.write_concern import WriteConcern
 from studio.analyses import Analyses
 from studio.artworks import Artworks
 from studio.clients import Clients
+from studio.consents import ConsentRecords
+from studio.erasures import Erasures
 from studio.events import Events
+from studio.exports import Exports
 from studio.jobs import Jobs
 from studio.media_assets import MediaAssets
 from studio.migrations import migrate
@@ -47,6 +50,9 @@ class Studio:
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
         self.events = Events(self.database["events"], self.database["event_counters"])
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
+        self.consents = ConsentRecords(self.database["consents"], self.loops)
+        self.exports = Exports(self.database["exports"], self.loops)
+        self.erasures = Erasures(self.database["erasures"], self.loops)
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""

@@ -1,0 +1,111 @@
+"""Exports: archives of everything that is kept of a client, made on request and kept for a week.
+
+    preparing -> ready | failed
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.client_session import ClientSession
+
+from studio.keys import export_key
+from studio.reads import Loops, Read, Reads
+from studio.records import Document, Documents, Record, from_document, new_id, upsert
+
+KEEP_DAYS = 7
+DAY_MS = 24 * 3600 * 1000
+
+
+class ExportStatus(StrEnum):
+    PREPARING = "preparing"
+    READY = "ready"
+    """There to be fetched, until `expires_at`."""
+    FAILED = "failed"
+
+
+class Export(Record, frozen=True, kw_only=True):
+    owner: str
+    status: ExportStatus
+    size: int | None = None
+    """Bytes of the archive."""
+    sha256: str | None = None
+    """Of the archive, in hexadecimal digits."""
+    expires_at: datetime | None = None
+    """When a finished one, or the word that it failed, is removed."""
+
+    @property
+    def key(self) -> str:
+        return export_key(self.owner, self.id)
+
+
+INDEXES = [
+    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING)], name="owner"),
+    # One at a time: whoever asks twice waits for the first.
+    IndexModel(
+        [("owner", ASCENDING)],
+        name="preparing",
+        unique=True,
+        partialFilterExpression={"status": ExportStatus.PREPARING},
+    ),
+    IndexModel([("expires_at", ASCENDING)], name="expires"),
+]
+
+
+class Exports:
+    def __init__(self, collection: Documents, loops: Loops) -> None:
+        self._collection = collection
+        self._reads = Reads(collection, loops, Export)
+
+    def load(self, export_id: str) -> Read[Export | None]:
+        """An export whoever owns it; for actors only."""
+        return self._reads.one({"_id": export_id})
+
+    def get_newest(self, owner: str) -> Read[Export | None]:
+        return self._reads.one({"owner": owner}, sort=[("created_at", DESCENDING)])
+
+    def list_before(self, export: Export) -> Read[list[Export]]:
+        """The owner's older ones."""
+        return self._reads.many({"owner": export.owner, "created_at": {"$lt": export.created_at}})
+
+    def list_expired(self, *, limit: int) -> Read[list[Export]]:
+        return self._reads.many({"$expr": {"$lt": ["$expires_at", "$$NOW"]}, "expires_at": {"$type": "date"}}, limit=limit)
+
+    def open(self, owner: str, *, session: ClientSession) -> Export:
+        """The owner's export that is being prepared, or a new one."""
+        fields: Document = {"_id": new_id()}
+        times = {"created_at": "$$NOW", "updated_at": "$$NOW"}
+        document = upsert(
+            self._collection,
+            {"owner": owner, "status": ExportStatus.PREPARING},
+            [{"$replaceWith": {"$mergeObjects": [{"$literal": fields}, times, "$$ROOT"]}}],
+            session=session,
+        )
+        return from_document(document, Export)
+
+    def mark_ready(self, export: Export, *, size: int, sha256: str, session: ClientSession) -> bool:
+        """False when it is not wanted any more: its owner was erased, or it was given up."""
+        return self._finish(export, {"status": ExportStatus.READY, "size": size, "sha256": sha256}, session=session)
+
+    def mark_failed(self, export: Export) -> bool:
+        return self._finish(export, {"status": ExportStatus.FAILED})
+
+    def fail_quiet(self, *, for_hours: int) -> int:
+        """Give up those that were asked for so long ago and never became ready; how many."""
+        since = {"$dateSubtract": {"startDate": "$$NOW", "unit": "hour", "amount": for_hours}}
+        quiet = {"status": ExportStatus.PREPARING, "$expr": {"$lt": ["$created_at", since]}}
+        return self._collection.update_many(quiet, _finished({"status": ExportStatus.FAILED})).modified_count
+
+    def delete(self, export: Export) -> None:
+        self._collection.delete_one({"_id": export.id})
+
+    def _finish(self, export: Export, fields: Document, *, session: ClientSession | None = None) -> bool:
+        preparing = {"_id": export.id, "status": ExportStatus.PREPARING}
+        return self._collection.update_one(preparing, _finished(fields), session=session).matched_count > 0
+
+
+def _finished(fields: Document) -> list[Document]:
+    times = {"updated_at": "$$NOW", "expires_at": {"$add": ["$$NOW", KEEP_DAYS * DAY_MS]}}
+    return [{"$set": {**fields, **times}}]
