@@ -103,6 +103,12 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("没有找到这项内容。", "请检查编号是否正确，或返回画廊重新选择。"),
         en=("There is no such thing here.", "Check the id, or go back to the gallery and choose again."),
     ),
+    "MEDIA_LINK_EXPIRED": _row(
+        403,
+        403,
+        zh=("这个媒体地址无效或已过期。", "请重新打开作品，使用新的地址。"),
+        en=("This media address is not valid any more.", "Open the artwork again, and use the address given there."),
+    ),
     "METHOD_NOT_ALLOWED": _row(
         405,
         405,
@@ -140,11 +146,17 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("图片有 {pixels} 像素，最多 {max_pixels} 像素。", "请用较低的分辨率重新拍摄。"),
         en=("The picture has {pixels} pixels; at most {max_pixels} are allowed.", "Take it at a lower resolution."),
     ),
+    "IMAGE_TOO_LONG": _row(
+        422,
+        422,
+        zh=("图片的一边有 {pixels} 像素，最多 {max_pixels} 像素。", "请裁剪后再上传。"),
+        en=("One side of the picture has {pixels} pixels; at most {max_pixels} are allowed.", "Crop it and try again."),
+    ),
     "IMAGE_UNREADABLE": _row(
         422,
         422,
-        zh=("这张图片打不开。", "请重新拍摄或导出为 JPEG、PNG 或 WebP。"),
-        en=("This picture cannot be opened.", "Take it again, or save it as JPEG, PNG or WebP."),
+        zh=("这张图片打不开。", "请重新拍摄或导出为 JPEG、PNG、WebP 或 HEIC。"),
+        en=("This picture cannot be opened.", "Take it again, or save it as JPEG, PNG, WebP or HEIC."),
     ),
     "AUDIO_UNREADABLE": _row(
         422,
@@ -175,11 +187,11 @@ REGISTRY: dict[str, ErrorKind] = {
         415,
         zh=(
             "不支持 {mime} 格式。",
-            "图片请用 JPEG、PNG 或 WebP，录音请用 MP3、M4A、WebM、WAV、OGG 或 FLAC，视频请用 MP4、WebM 或 MOV。",
+            "图片请用 JPEG、PNG、WebP 或 HEIC，录音请用 MP3、M4A、WebM、WAV、OGG 或 FLAC，视频请用 MP4、WebM 或 MOV。",
         ),
         en=(
             "The format {mime} is not supported.",
-            "Pictures: JPEG, PNG, WebP. Recordings: MP3, M4A, WebM, WAV, OGG, FLAC. Films: MP4, WebM, MOV.",
+            "Pictures: JPEG, PNG, WebP, HEIC. Recordings: MP3, M4A, WebM, WAV, OGG, FLAC. Films: MP4, WebM, MOV.",
         ),
     ),
     "NO_STORY": _row(

@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -35,11 +35,20 @@ class MediaAsset(Record, frozen=True, kw_only=True):
     seconds: float | None = None
     silent: bool = False
     """A recording in which nothing can be heard."""
+    hash: str | None = None
+    """SHA-256 of the bytes, in hexadecimal."""
     poster_key: str | None = None
     """A still of a video."""
+    thumb_key: str | None = None
+    """A small copy of a picture."""
 
 
-INDEXES = [IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True)]
+INDEXES = [
+    IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
+    IndexModel(
+        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
+    ),
+]
 
 
 class MediaAssets:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -16,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from studio.errors import NotNow
+from studio.presigner import Presigner
 from studio.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
 
 # One stream per transfer: the files are small, and a thread pool per call costs more than it brings.
 _TRANSFER = TransferConfig(use_threads=False)
+_CHUNK = 1 << 20
 
 MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
 # Refusals that are about the deployment, its keys and its pace, and never about the object that was asked for.
@@ -34,6 +39,14 @@ class ObjectHead(msgspec.Struct, frozen=True):
     """Without the quotes."""
     size: int
     mime: str
+
+
+class ListedObject(msgspec.Struct, frozen=True):
+    """An object as a listing tells of it. `modified_at` is by the store's clock."""
+
+    key: str
+    size: int
+    modified_at: datetime
 
 
 class StoreUnavailable(NotNow):
@@ -61,7 +74,16 @@ class ObjectStore:
         self._settings = settings
         self.bucket = settings.s3_bucket
         self._client = _client(settings, settings.s3_endpoint)
-        self._public = _client(settings, settings.s3_public_endpoint)
+
+    @cached_property
+    def _public(self) -> Presigner:
+        """For addresses that browsers open."""
+        return _presigner(self._settings, self._settings.s3_public_endpoint)
+
+    @cached_property
+    def _inside(self) -> Presigner:
+        """For addresses that this process opens itself."""
+        return _presigner(self._settings, self._settings.s3_endpoint)
 
     def ensure_bucket(self) -> None:
         """Create the bucket when it is missing; private, as S3 makes them."""
@@ -96,19 +118,26 @@ class ObjectStore:
 
     def presign_put(self, key: str, *, mime: str, size: int) -> str:
         """A URL that takes exactly `size` bytes of exactly this type, by PUT, for `presign_expires_s`."""
-        return self._public.generate_presigned_url(
-            "put_object",
-            Params={"Bucket": self.bucket, "Key": key, "ContentType": mime, "ContentLength": size},
-            ExpiresIn=self._settings.presign_expires_s,
+        return self._public.url(
+            "PUT",
+            key,
+            lifetime_s=self._settings.presign_expires_s,
+            headers={"content-length": str(size), "content-type": mime},
         )
 
-    def presign_get(self, key: str, *, mime: str) -> str:
-        """A URL that reads the object for `presign_expires_s`. The type is signed in, for stores that forget it."""
-        return self._public.generate_presigned_url(
-            "get_object",
-            Params={"Bucket": self.bucket, "Key": key, "ResponseContentType": mime},
-            ExpiresIn=self._settings.presign_expires_s,
-        )
+    def presign_get(
+        self, key: str, *, mime: str = "", file_name: str = "", method: str = "GET", inside: bool = False
+    ) -> str:
+        """A URL that reads the object for `presign_expires_s`.
+
+        The type is signed in, for stores that forget it; without one the store says what it knows. With a file name,
+        browsers save the object. `inside` makes the URL for this process itself and not for browsers.
+        """
+        query = {"response-content-type": mime} if mime else {}
+        if file_name:
+            query["response-content-disposition"] = f'attachment; filename="{file_name}"'
+        signer = self._inside if inside else self._public
+        return signer.url(method, key, lifetime_s=self._settings.presign_expires_s, query=query)
 
     def head(self, key: str) -> ObjectHead | None:
         """What the store knows of an object; None when there is none."""
@@ -130,15 +159,18 @@ class ObjectStore:
             raise StoreUnavailable("the object just written is not there")
         return head
 
-    def download(self, key: str, path: Path) -> None:
-        """Copy an object into a file. Raises FileNotFoundError."""
+    def download(self, key: str, path: Path) -> ObjectHead:
+        """Copy an object into a file, and say what it was that was copied. Raises FileNotFoundError."""
         with _store_errors():
             try:
-                self._client.download_file(self.bucket, key, str(path), Config=_TRANSFER)
+                answer = self._client.get_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
                 if error.response["Error"]["Code"] in MISSING:
                     raise FileNotFoundError(path.name) from error
                 raise
+            with answer["Body"] as body, path.open("wb") as file:
+                shutil.copyfileobj(body, file, _CHUNK)
+        return ObjectHead(answer["ETag"].strip('"'), answer["ContentLength"], answer.get("ContentType", ""))
 
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
@@ -152,6 +184,27 @@ class ObjectStore:
         """Remove an object; one that is not there is no error."""
         with _store_errors():
             self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    def list_objects(self, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        """The objects whose keys begin with `prefix`, in the order of their keys, from behind `after` on."""
+        pages = self._client.get_paginator("list_objects_v2")
+        with _store_errors():
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=after):
+                for entry in page.get("Contents", ()):
+                    yield ListedObject(entry["Key"], entry["Size"], entry["LastModified"])
+
+
+def _presigner(settings: Settings, endpoint: str) -> Presigner:
+    # Where a bucket is, in the path or in the host, has rules that boto3 knows best.
+    example = _client(settings, endpoint).generate_presigned_url(
+        "get_object", Params={"Bucket": settings.s3_bucket, "Key": "key"}
+    )
+    return Presigner(
+        example.partition("?")[0].removesuffix("/key"),
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+    )
 
 
 def _client(settings: Settings, endpoint: str) -> S3Client:

@@ -17,6 +17,7 @@ from studio.events import Events
 from studio.exports import Exports
 from studio.jobs import Jobs
 from studio.media_assets import MediaAssets
+from studio.media_links import MediaLinks
 from studio.migrations import migrate
 from studio.objects import ObjectStore
 from studio.providers import Providers
@@ -43,6 +44,7 @@ class Studio:
         self.database = self.client.get_database(settings.mongodb_db, **_DATABASE_OPTIONS)
         self.loops = Loops(self._connect)
         self.objects = ObjectStore(settings)
+        self.media_links = MediaLinks(settings)
         self.providers = Providers(settings, self.objects)
         self.clients = Clients(self.database["clients"])
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)

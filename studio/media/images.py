@@ -12,26 +12,29 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
+from pillow_heif import register_heif_opener
 
 from studio.errors import StudioError
 from studio.media.kinds import Family, sniff
+from studio.media.scans import count_scans
 
 # Every picture here passes `_opened`, which compares the header's size with a limit of ours before anything is decoded.
 # Pillow's own guard would warn about pictures that the settings allow.
 Image.MAX_IMAGE_PIXELS = None
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+# What iPhones take. Of a picture with thumbnails and a depth map, only the picture itself is wanted.
+register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+
+FORMATS = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "heif": "HEIF"}
+"""Pillow's names for the containers that are taken."""
 JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """`format` is Pillow's name; width and height are as stored, before any EXIF orientation."""
-
-    format: str
-    mime: str
-    width: int
-    height: int
+MAX_SIDE = 16_384
+"""Pixels. No camera makes a longer side, and what comes later would choke on a picture like a thread."""
+MAX_SCANS = 100
+"""A progressive JPEG has about ten. Each costs a pass over all pixels, and hardly a byte: a small file can hold an
+hour's work."""
+THUMB_SIDE = 480
+THUMB_QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +46,32 @@ class CleanImage:
     ext: str
 
 
-def inspect(path: Path, *, max_pixels: int) -> ImageFacts:
-    """The facts of a picture, from its header alone.
+def clean(path: Path, target_folder: Path, *, max_pixels: int) -> CleanImage:
+    """Write an upright sRGB copy without any metadata, and so prove that every pixel decodes.
 
-    Raises StudioError: IMAGE_UNREADABLE, IMAGE_TOO_LARGE, or KIND_MISMATCH when it is really sound or film.
+    Raises StudioError: IMAGE_UNREADABLE, IMAGE_TOO_LARGE, IMAGE_TOO_LONG, MIME_NOT_SUPPORTED for other pictures, or
+    KIND_MISMATCH when it is really sound or film.
     """
     with _opened(path, max_pixels=max_pixels) as image:
-        name = _public_format(image)
-        return ImageFacts(name, Image.MIME[name], image.width, image.height)
-
-
-def clean(path: Path, target_folder: Path, *, max_pixels: int) -> CleanImage:
-    """Write an upright sRGB copy without any metadata, and so prove that every pixel decodes. Raises as `inspect`."""
-    with _opened(path, max_pixels=max_pixels) as image:
-        name = _public_format(image)
+        is_png = image.format == "PNG"
         with _unreadable_when_broken():
             image.load()
             upright = _plain(ImageOps.exif_transpose(image))
-    return _save(upright, name, target_folder)
+    return _save(upright, target_folder, as_png=is_png)
+
+
+def thumbnail(path: Path, target: Path, *, max_pixels: int) -> None:
+    """Save a small JPEG of a picture, on white where it is transparent. Raises as `clean`."""
+    with upright(path, at_least=THUMB_SIDE, max_pixels=max_pixels) as picture:
+        picture.thumbnail((THUMB_SIDE, THUMB_SIDE))
+        picture.save(target, "JPEG", quality=THUMB_QUALITY)
 
 
 @contextmanager
 def upright(path: Path, *, at_least: int, max_pixels: int) -> Iterator[Image.Image]:
     """The picture as upright RGB on white, decoded no larger than needed for `at_least` pixels on its long side.
 
-    Raises as `inspect`.
+    Raises as `clean`.
     """
     with _opened(path, max_pixels=max_pixels) as image:
         with _unreadable_when_broken():
@@ -79,16 +83,30 @@ def upright(path: Path, *, at_least: int, max_pixels: int) -> Iterator[Image.Ima
 
 @contextmanager
 def _opened(path: Path, *, max_pixels: int) -> Iterator[Image.Image]:
-    container = sniff(path)
-    if container is not None and container.family is Family.MEDIA:
-        raise StudioError("KIND_MISMATCH", kind="image")
+    name = _format_of(path)
     with _unreadable_when_broken():
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(path, formats=[name])
     with image:
-        pixels = image.width * image.height
+        pixels, side = image.width * image.height, max(image.size)
         if pixels > max_pixels:
             raise StudioError("IMAGE_TOO_LARGE", pixels=pixels, max_pixels=max_pixels)
+        if side > MAX_SIDE:
+            raise StudioError("IMAGE_TOO_LONG", pixels=side, max_pixels=MAX_SIDE)
+        if name == "JPEG" and count_scans(path.read_bytes()) > MAX_SCANS:
+            raise StudioError("IMAGE_UNREADABLE")
         yield image
+
+
+def _format_of(path: Path) -> str:
+    """Pillow's name for what the first bytes say. No other of its readers is tried."""
+    container = sniff(path)
+    if container is None:
+        raise StudioError("IMAGE_UNREADABLE")
+    if container.family is Family.MEDIA:
+        raise StudioError("KIND_MISMATCH", kind="image")
+    if container.name not in FORMATS:
+        raise StudioError("MIME_NOT_SUPPORTED", mime=f"image/{container.name}")
+    return FORMATS[container.name]
 
 
 @contextmanager
@@ -102,15 +120,11 @@ def _unreadable_when_broken() -> Iterator[None]:
         ValueError,
         EOFError,
         IndexError,
+        RuntimeError,
         struct.error,
         zlib.error,
     ) as error:
         raise StudioError("IMAGE_UNREADABLE") from error
-
-
-def _public_format(image: Image.Image) -> str:
-    # An iPhone's MPO is a JPEG with more pictures behind it, and every reader of JPEG shows the first.
-    return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -153,9 +167,9 @@ def _on_white(image: Image.Image) -> Image.Image:
     return white
 
 
-def _save(image: Image.Image, name: str, folder: Path) -> CleanImage:
-    # WebP becomes what it would have been elsewhere, because few animation services take WebP.
-    if name == "PNG" or image.mode == "RGBA":
+def _save(image: Image.Image, folder: Path, *, as_png: bool) -> CleanImage:
+    # WebP and HEIF become what they would have been elsewhere, because few animation services take them.
+    if as_png or image.mode == "RGBA":
         path = folder / "clean.png"
         image.save(path, "PNG", compress_level=5)
         return CleanImage(path, "image/png", image.width, image.height, "png")

@@ -31,7 +31,11 @@ def _media(name: str, demuxer: str) -> Container:
 
 
 _QUICKTIME_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip"}
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"}
+_IMAGE_BRANDS = {
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"mif1"), "heif"),
+    **dict.fromkeys((b"hevc", b"hevx", b"hevm", b"hevs", b"msf1"), "heif-sequence"),
+    **dict.fromkeys((b"avif", b"avis"), "avif"),
+}
 _PREFIXES = (
     (b"\xff\xd8\xff", _image("jpeg")),
     (b"\x89PNG\r\n\x1a\n", _image("png")),
@@ -63,8 +67,8 @@ def sniff(path: Path) -> Container | None:
 
 
 def _base_media(brand: bytes) -> Container:
-    if brand in _HEIF_BRANDS:
-        return _image("heif")
+    if brand in _IMAGE_BRANDS:
+        return _image(_IMAGE_BRANDS[brand])
     return _media("mov" if brand == b"qt  " else "mp4", "mov")
 
 
