@@ -10,6 +10,8 @@ from actors.wiring import broker, studio  # isort: skip
 
 from actors.analyze import analyze
 from actors.capture_video import capture_video
+from actors.erase_client import erase_client, send_erasure
+from actors.export_data import export_data, send_export
 from actors.poll_video import poll_video
 from actors.refine_text import refine_text
 from actors.steps import send_step
@@ -21,8 +23,12 @@ __all__ = [
     "analyze",
     "broker",
     "capture_video",
+    "erase_client",
+    "export_data",
     "poll_video",
     "refine_text",
+    "send_erasure",
+    "send_export",
     "send_step",
     "studio",
     "submit_video",

@@ -7,6 +7,7 @@ were on their way write meanwhile is found by the next look, and only a look tha
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -15,19 +16,18 @@ from pymongo.client_session import ClientSession
 
 from actors.chores import chore
 from actors.wiring import broker, studio
-from broker import State, naming, reschedule_current, run_in_transaction
+from broker import State, current_delivery, naming, reschedule_current, run_in_transaction
 from broker.naming import Named
 from studio import privacy
 from studio.erasures import Batch, Erasure
 from studio.keys import owner_prefix
-from studio.objects import StoredObject
 from studio.privacy import Ids
 
 BATCH = 200
 LOOK_AGAIN_MS = 5_000
 """Longer than calls take that were on their way when everything had been removed."""
 STOPPING_MS = 1_000
-STOP_WITHIN_S = 600.0
+STOP_WITHIN_S = 600
 """How long running steps may take to stop. One that does not will not hold up the rest: it can settle nothing."""
 
 log = structlog.get_logger("actors")
@@ -41,7 +41,7 @@ def send_erasure(erasure: Erasure) -> None:
 
 @chore(priority=0)
 def erase_client(receipt_id: str) -> None:
-    """Remove the next batch, and look again. Finished once there was nothing to remove."""
+    """Remove the next batch of everything, and look again. Finished once there was nothing to remove."""
     erasure = studio.erasures.get(receipt_id).now()
     if erasure is None or erasure.owner is None:
         return
@@ -49,16 +49,54 @@ def erase_client(receipt_id: str) -> None:
         remove_objects(erasure, erasure.batch)
     ids = privacy.list_ids(studio.database, erasure.owner, limit=BATCH)
     messages = naming.list_naming(broker, [erasure.owner, *named_by(ids)])
-    if has_running(erasure, messages):
-        reschedule_current(delay_ms=STOPPING_MS)
+    if is_stopping(messages):
         return
-    objects = list_objects(erasure.owner, ids)
-    if not objects and not ids and not messages:
+    sizes = sizes_of_objects(erasure.owner, ids)
+    if not (ids or messages or sizes):
         studio.erasures.finish(erasure)
         log.info("client_erased")
         return
-    if objects and (batch := studio.erasures.open_batch(erasure, objects)):
+    if sizes and (batch := studio.erasures.open_batch(erasure, sizes)):
         remove_objects(erasure, batch)
-    run_in_transaction(studio.client, lambda session: remove_documents(erasure, ids, messages, session))
-    is_more = len(objects) >= BATCH or any(len(some) == BATCH for some in ids.values())
+    run_in_transaction(studio.client, partial(remove_documents, erasure, erasure.owner, ids, messages))
+    is_more = len(sizes) >= BATCH or any(len(some) == BATCH for some in ids.values())
     reschedule_current(delay_ms=0 if is_more else LOOK_AGAIN_MS)
+
+
+def named_by(ids: Ids) -> set[str]:
+    """The ids that a message may name."""
+    return {one for some in ids.values() for one in some if isinstance(one, str)}
+
+
+def is_stopping(messages: list[Named]) -> bool:
+    """Stop what waits or runs for the client. Whether something still runs, for which this message comes back."""
+    for message in messages:
+        if message.is_live:
+            broker.cancel(message.message_id, queue_name=message.queue_name)
+    delivery = current_delivery()
+    waits = delivery.options.get("waits", 0) if delivery else 0
+    if waits >= STOP_WITHIN_S or all(message.state is not State.CONSUMED for message in messages):
+        return False
+    reschedule_current(delay_ms=STOPPING_MS, options={"waits": waits + 1})
+    return True
+
+
+def sizes_of_objects(owner: str, ids: Ids) -> dict[str, int]:
+    """Some of the client's objects: what lies in his folder, and what documents of his name elsewhere."""
+    prefix = owner_prefix(owner)
+    inside = {one.key: one.size for one in islice(studio.objects.list_objects(prefix), BATCH)}
+    assets = studio.media_assets.by_ids(owner, set(ids.get("media_assets", []))).now().values()
+    return inside | {asset.key: asset.size for asset in assets if not asset.key.startswith(prefix)}
+
+
+def remove_objects(erasure: Erasure, batch: Batch) -> None:
+    for key in batch.keys:
+        studio.objects.delete(key)
+    studio.erasures.close_batch(erasure, batch)
+
+
+def remove_documents(erasure: Erasure, owner: str, ids: Ids, messages: list[Named], session: ClientSession) -> None:
+    """Remove documents, the messages that name them, and count both."""
+    documents = privacy.delete(studio.database, owner, ids, session=session)
+    count = naming.remove(broker, messages, session=session)
+    studio.erasures.count(erasure, documents=documents, messages=count, session=session)

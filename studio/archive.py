@@ -1,9 +1,9 @@
 """Writing everything that is kept of a client into one ZIP, for people to read and for programs to check.
 
-    README.txt       what is in it, in both languages
-    data/*.json      the documents, a file for each collection
-    media/...        drawings, recordings, films; where a document names a file, it is this path
-    manifest.json    size and SHA-256 of each of the files above
+README.txt       what is in it, in both languages
+data/*.json      the documents, a file for each collection
+media/...        drawings, recordings, films; where a document names a file, it is this path
+manifest.json    size and SHA-256 of each of the files above
 """
 
 from __future__ import annotations

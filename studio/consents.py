@@ -68,14 +68,18 @@ class ConsentRecords:
             for stage in _added({"purpose": purpose, "given": given, "notice_version": notice_version})
         ]
         cut = {"history": {"$slice": ["$history", -LONGEST_HISTORY]}}
-        return from_document(upsert(self._collection, {"_id": owner}, [{"$set": first}, *added, {"$set": cut}]), Consents)
+        return from_document(
+            upsert(self._collection, {"_id": owner}, [{"$set": first}, *added, {"$set": cut}]), Consents
+        )
 
 
 def _added(decision: Document) -> list[Document]:
     """Update stages that put a decision at the end of the history, unless it says what the last one says."""
     current = f"$current.{decision['purpose']}"
     entry = {"$mergeObjects": [{"$literal": decision}, {"at": "$$NOW"}]}
-    is_new = {"$or": [{"$ne": [f"{current}.{name}", {"$literal": decision[name]}]} for name in ("given", "notice_version")]}
+    is_new = {
+        "$or": [{"$ne": [f"{current}.{name}", {"$literal": decision[name]}]} for name in ("given", "notice_version")]
+    }
     return [
         {
             "$set": {

@@ -15,7 +15,6 @@ import msgspec
 from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 
-from studio.objects import StoredObject
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, new_id, upsert
 
@@ -91,9 +90,9 @@ class Erasures:
         )
         return from_document(document, Erasure)
 
-    def open_batch(self, erasure: Erasure, objects: list[StoredObject]) -> Batch | None:
-        """Note what is about to be removed; None when another run has noted something first."""
-        batch = Batch(new_id(), [one.key for one in objects], sum(one.size for one in objects))
+    def open_batch(self, erasure: Erasure, sizes: dict[str, int]) -> Batch | None:
+        """Note which objects are about to be removed, by key; None when another run has noted something first."""
+        batch = Batch(new_id(), list(sizes), sum(sizes.values()))
         result = self._collection.update_one(
             {"_id": erasure.id, "status": ErasureStatus.ERASING, "batch": None},
             change({"batch": msgspec.to_builtins(batch)}),
@@ -110,7 +109,11 @@ class Erasures:
     def count(self, erasure: Erasure, *, documents: dict[str, int], messages: int, session: ClientSession) -> None:
         """Add to the counts, in the transaction that removes what is counted."""
         counts = {f"documents.{name}": number for name, number in documents.items()}
-        self._collection.update_one({"_id": erasure.id}, change({}, **{"$inc": {**counts, "messages": messages}}), session=session)
+        self._collection.update_one(
+            {"_id": erasure.id},
+            {"$inc": {**counts, "messages": messages}, "$currentDate": {"updated_at": True}},
+            session=session,
+        )
 
     def finish(self, erasure: Erasure) -> None:
         """Say that it is done, and forget whose it was."""

@@ -1,6 +1,6 @@
 """Exports: archives of everything that is kept of a client, made on request and kept for a week.
 
-    preparing -> ready | failed
+preparing -> ready | failed
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Exports:
         """The owner's older ones."""
         return self._reads.many({"owner": export.owner, "created_at": {"$lt": export.created_at}})
 
-    def list_expired(self, *, limit: int) -> Read[list[Export]]:
-        return self._reads.many({"$expr": {"$lt": ["$expires_at", "$$NOW"]}, "expires_at": {"$type": "date"}}, limit=limit)
+    def list_expired(self, now: datetime, *, limit: int) -> Read[list[Export]]:
+        return self._reads.many({"expires_at": {"$lt": now}}, limit=limit)
 
     def open(self, owner: str, *, session: ClientSession) -> Export:
         """The owner's export that is being prepared, or a new one."""
@@ -85,25 +85,24 @@ class Exports:
         )
         return from_document(document, Export)
 
-    def mark_ready(self, export: Export, *, size: int, sha256: str, session: ClientSession) -> bool:
+    def mark_ready(self, export: Export, *, size: int, sha256: str) -> bool:
         """False when it is not wanted any more: its owner was erased, or it was given up."""
-        return self._finish(export, {"status": ExportStatus.READY, "size": size, "sha256": sha256}, session=session)
+        return self._finish(export, {"status": ExportStatus.READY, "size": size, "sha256": sha256})
 
     def mark_failed(self, export: Export) -> bool:
         return self._finish(export, {"status": ExportStatus.FAILED})
 
-    def fail_quiet(self, *, for_hours: int) -> int:
-        """Give up those that were asked for so long ago and never became ready; how many."""
-        since = {"$dateSubtract": {"startDate": "$$NOW", "unit": "hour", "amount": for_hours}}
-        quiet = {"status": ExportStatus.PREPARING, "$expr": {"$lt": ["$created_at", since]}}
-        return self._collection.update_many(quiet, _finished({"status": ExportStatus.FAILED})).modified_count
+    def fail_before(self, moment: datetime) -> None:
+        """Give up those that were asked for before a moment and never became ready."""
+        late = {"status": ExportStatus.PREPARING, "created_at": {"$lt": moment}}
+        self._collection.update_many(late, _finished({"status": ExportStatus.FAILED}))
 
     def delete(self, export: Export) -> None:
         self._collection.delete_one({"_id": export.id})
 
-    def _finish(self, export: Export, fields: Document, *, session: ClientSession | None = None) -> bool:
+    def _finish(self, export: Export, fields: Document) -> bool:
         preparing = {"_id": export.id, "status": ExportStatus.PREPARING}
-        return self._collection.update_one(preparing, _finished(fields), session=session).matched_count > 0
+        return self._collection.update_one(preparing, _finished(fields)).matched_count > 0
 
 
 def _finished(fields: Document) -> list[Document]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,8 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from studio.language import Text
-from studio.objects import StoredObject
 from studio.records import Document
 from studio.settings import QUEUE_PREFIX
-from studio.studio import Studio
 
 Ids = dict[str, list[Any]]
 """Ids of documents, by collection."""

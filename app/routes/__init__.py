@@ -7,6 +7,15 @@ from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload
 from app.routes.page import get_page_file, show_page
+from app.routes.privacy import (
+    erase_data,
+    get_consents,
+    get_export,
+    get_privacy_notice,
+    get_receipt,
+    start_export,
+    update_consents,
+)
 
 ROUTES = [
     init,
@@ -20,6 +29,13 @@ ROUTES = [
     retry_job,
     stream_job_events,
     get_analysis,
+    get_privacy_notice,
+    get_consents,
+    update_consents,
+    get_export,
+    start_export,
+    erase_data,
+    get_receipt,
     healthz,
     show_page,
     get_page_file,

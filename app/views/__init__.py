@@ -4,20 +4,38 @@ from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
 from app.views.jobs import JobView, view_event, view_job
 from app.views.media import MediaAssetView, view_asset
+from app.views.privacy import (
+    ConsentsView,
+    ExportView,
+    NoticeView,
+    ReceiptView,
+    view_consents,
+    view_export,
+    view_notice,
+    view_receipt,
+)
 from app.views.view import View
 
 __all__ = [
     "AnalysisView",
     "ArtworkSummary",
     "ArtworkView",
+    "ConsentsView",
+    "ExportView",
     "GalleryView",
     "JobView",
     "MediaAssetView",
+    "NoticeView",
+    "ReceiptView",
     "View",
     "view_analysis",
     "view_artwork",
     "view_asset",
+    "view_consents",
     "view_event",
+    "view_export",
     "view_gallery",
     "view_job",
+    "view_notice",
+    "view_receipt",
 ]
