@@ -3,18 +3,22 @@
     video      transcribe -> refine_text -> submit_video -> poll_video -> capture_video -> analyze
     analysis   analyze
 
-The broker is set before any actor is imported, because an actor belongs to the broker of its declaration.
+Beside them: `cancel_job` and `wishes` for what people want of a job, `sweep` for jobs without a message, and
+`roll_up_statistics`. The broker is set before any actor is imported, because an actor belongs to the broker of its
+declaration.
 """
 
 from actors.wiring import broker, studio  # isort: skip
 
 from actors.analyze import analyze
+from actors.cancel_job import cancel_job
 from actors.capture_video import capture_video
 from actors.erase_client import erase_client, send_erasure
 from actors.export_data import export_data, send_export
+from actors.messages import send_step
 from actors.poll_video import poll_video
 from actors.refine_text import refine_text
-from actors.steps import send_step
+from actors.roll_up_statistics import roll_up_statistics
 from actors.submit_video import submit_video
 from actors.sweep import sweep
 from actors.transcribe import transcribe
@@ -22,11 +26,13 @@ from actors.transcribe import transcribe
 __all__ = [
     "analyze",
     "broker",
+    "cancel_job",
     "capture_video",
     "erase_client",
     "export_data",
     "poll_video",
     "refine_text",
+    "roll_up_statistics",
     "send_erasure",
     "send_export",
     "send_step",

@@ -15,6 +15,7 @@ from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.errors import EXCEPTION_HANDLERS
+from app.forecasts import Forecasts
 from app.front import ASGIApp, ObjectFront
 from app.identity import provide_owner
 from app.live import Hub
@@ -44,6 +45,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
+    forecasts = Forecasts(studio, broker)
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -68,6 +70,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "studio": Provide(lambda: studio, sync_to_thread=False),
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
         },
         state=State({"settings": settings}),
         exception_handlers=EXCEPTION_HANDLERS,

@@ -28,7 +28,7 @@ MIME_TYPES = {
     ".ogg": "audio/ogg",
     ".flac": "audio/flac",
 }
-FINAL = {"succeeded", "failed", "needs_attention"}
+FINAL = {"succeeded", "failed", "needs_attention", "canceled"}
 
 
 class Refused(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
+from app.forecasts import Forecasts
 from app.live import Hub
 from broker import MongoBroker
 from studio.studio import Studio
@@ -12,3 +13,4 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheForecasts = NamedDependency[Forecasts]

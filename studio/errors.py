@@ -219,6 +219,18 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("这个任务现在不能重试。", "只有失败的任务才能重试。"),
         en=("This job cannot be retried now.", "Only a job that failed can be retried."),
     ),
+    "JOB_NOT_CANCELABLE": _row(
+        409,
+        906,
+        zh=("这个任务已经结束，不能取消。", "可以查看它的结果，或重新制作。"),
+        en=("This job has ended and cannot be canceled.", "Look at what came of it, or ask for a new one."),
+    ),
+    "CANCELED": _row(
+        409,
+        907,
+        zh=("这个任务已被取消。", "想看动画时，请再做一次。"),
+        en=("This job was canceled.", "Ask for a new one whenever you like."),
+    ),
     "STORY_IN_USE": _row(
         409,
         904,

@@ -18,7 +18,7 @@ INDEXES: dict[str, list[IndexModel]] = {
     "erasures": erasures.INDEXES,
 }
 # A transaction may write to these; made here, none has to be made inside one.
-PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters", "consents")
+PLAIN_COLLECTIONS = ("clients", "ai_analyses", "event_counters", "consents", "step_times", "statistics")
 
 
 def migrate(database: Database[Any]) -> None:

@@ -24,6 +24,9 @@ from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
 from studio.settings import Settings
+from studio.statistics import Statistics
+from studio.step_times import StepTimes
+from studio.submissions import Submissions
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
@@ -55,6 +58,9 @@ class Studio:
         self.consents = ConsentRecords(self.database["consents"], self.loops)
         self.exports = Exports(self.database["exports"], self.loops)
         self.erasures = Erasures(self.database["erasures"], self.loops)
+        self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
+        self.statistics = Statistics(self.database["statistics"], self.loops)
+        self.submissions = Submissions(self.database["jobs"])
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""

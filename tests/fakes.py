@@ -51,7 +51,7 @@ class FakeService:
         return path.read_text().split() if path.exists() else []
 
     def forget(self) -> None:
-        for name in ("submits", "looks", "forgets", "behaviour"):
+        for name in ("submits", "looks", "forgets", "cancels", "behaviour"):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "jobs")
         (self.folder / "jobs").mkdir()
@@ -59,6 +59,7 @@ class FakeService:
 
 class FakeAnimator:
     name = "fake"
+    is_free = False
 
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
         self.limit_s: float | None = settings.poll_limit_s
@@ -106,4 +107,7 @@ class FakeAnimator:
         self._service.note("forgets", clip.location)
 
     def cancel(self, provider_id: str) -> None:
+        self._service.note("cancels", provider_id)
+        if self._service.behaves("away"):
+            raise NotNow("the fake is away", retry_after_s=0.05)
         (self._service.folder / "jobs" / provider_id.removeprefix("fake-")).unlink(missing_ok=True)

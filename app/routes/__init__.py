@@ -2,7 +2,7 @@
 
 from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
-from app.routes.generation import create_job, get_job, retry_job, stream_job_events
+from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
 from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload
@@ -25,8 +25,11 @@ ROUTES = [
     get_artwork,
     list_gallery,
     create_job,
+    list_jobs,
     get_job,
     retry_job,
+    cancel_job,
+    capture_job,
     stream_job_events,
     get_analysis,
     get_privacy_notice,

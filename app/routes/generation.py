@@ -1,31 +1,34 @@
-"""Jobs: ordering a film, watching it being made, trying again."""
+"""Jobs: ordering a film, watching it being made, trying again, canceling."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from anyio import move_on_after, to_thread
 from litestar import Response, get, post
 from litestar.exceptions import ValidationException
-from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from pymongo.client_session import ClientSession
 
-from actors import send_step
-from app.dependencies import Owner, TheHub, TheStudio
+from actors import send_step, wishes
+from app.cursors import cursor_of, read_cursor
+from app.dependencies import Owner, TheForecasts, TheHub, TheStudio
 from app.errors import AnyRequest, language_of
+from app.forecasts import Forecasts
 from app.live import Hub
 from app.payloads import Id, Payload, Story, Title
-from app.views import JobView, view_event, view_job
+from app.views import CaptureView, JobsView, JobView, view_artwork, view_capture, view_event, view_job
 from broker import run_in_transaction
 from studio import films
 from studio.artworks import ArtworkIDTaken
 from studio.errors import StudioError
 from studio.events import Event
-from studio.jobs import FINAL, Job, LiveJobExists
+from studio.jobs import FINAL, Job, JobStatus, LiveJobExists
 from studio.language import Language
 from studio.pipelines import JobKind
 from studio.studio import Studio
@@ -56,12 +59,15 @@ class JobCreate(Payload, frozen=True, kw_only=True):
         return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
 
 
-@post("/generation/jobs", status_code=202, sync_to_thread=True)
-def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
+@post("/generation/jobs", status_code=202)
+async def create_job(
+    data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> Response[JobView]:
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
         raise ValidationException(extra=[{"key": name} for name in data.misplaced()])
-    return _accepted(_order(studio, owner, data, request.scope["state"]["request_id"]), request)
+    job = await to_thread.run_sync(_order, studio, owner, data, _id_of(request))
+    return await _accepted(job, forecasts, request)
 
 
 def _order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
@@ -93,32 +99,78 @@ def _order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
     return run_in_transaction(studio.client, store)
 
 
+@get("/generation/jobs")
+async def list_jobs(
+    owner: Owner,
+    studio: TheStudio,
+    forecasts: TheForecasts,
+    *,
+    status: FromQuery[JobStatus | None] = None,
+    kind: FromQuery[JobKind | None] = None,
+    artwork_id: Annotated[str | None, QueryParameter(name="artworkId", max_length=64)] = None,
+    cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    request: AnyRequest,
+) -> JobsView:
+    """The client's jobs, newest first, or those of a status, a kind or an artwork."""
+    after = read_cursor(cursor) if cursor else None
+    if artwork_id is not None and await studio.artworks.get(owner, artwork_id) is None:
+        raise StudioError("NOT_FOUND")
+    found = await studio.jobs.list_page(
+        owner, status=status, kind=kind, artwork_id=artwork_id, after=after, limit=limit + 1
+    )
+    page, language = found[:limit], language_of(request)
+    views = [view_job(job, language, told) for job, told in zip(page, await forecasts.of_all(page), strict=True)]
+    has_more = len(found) > limit
+    return JobsView(items=views, next_cursor=cursor_of(page[-1].created_at, page[-1].id) if has_more else None)
+
+
 @get("/generation/jobs/{job_id:str}")
-async def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> JobView:
+async def get_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> JobView:
     """How far a job is."""
-    return view_job(await _find(studio, owner, job_id), language_of(request))
+    job = await _find(studio, owner, job_id)
+    return view_job(job, language_of(request), await forecasts.of(job))
 
 
 @post("/generation/jobs/{job_id:str}/retry", status_code=202)
-async def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
+async def retry_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
-    queued = await to_thread.run_sync(_retry, studio, job, request.scope["state"]["request_id"])
-    return _accepted(queued, request)
+    queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=_id_of(request)))
+    return await _accepted(queued, forecasts, request)
 
 
-def _retry(studio: Studio, job: Job, request_id: str) -> Job:
-    def store(session: ClientSession) -> Job:
-        queued = studio.jobs.retry(job, request_id=request_id, session=session)
-        if queued is None:
-            raise StudioError("JOB_NOT_RETRYABLE")
-        send_step(queued)
-        return queued
+@post("/generation/jobs/{job_id:str}/cancel", status_code=202)
+async def cancel_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> Response[JobView]:
+    """Stop a job. What is at work for it is interrupted, and its provider told; `billing` says what it may cost.
 
-    try:
-        return run_in_transaction(studio.client, store)
-    except LiveJobExists as error:
-        raise StudioError("JOB_NOT_RETRYABLE") from error
+    A job that nothing was done for is canceled at once, any other one once all of that has come to rest.
+    """
+    job = await _find(studio, owner, job_id)
+    return await _accepted(await to_thread.run_sync(wishes.cancel, job), forecasts, request)
+
+
+@post("/generation/jobs/{job_id:str}/capture", status_code=200)
+async def capture_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+) -> Response[CaptureView]:
+    """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
+
+    202 when it looks now, or once more where the last look failed; otherwise 200 and the job as it is, with the film's
+    address once it is there. Nothing is asked of a provider a second time.
+    """
+    job, language = await _find(studio, owner, job_id), language_of(request)
+    moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
+    artwork = await studio.artworks.get(owner, job.artwork_id)
+    video_url = (await view_artwork(studio, artwork, language)).video_url if artwork else None
+    view = view_capture(moved or job, language, video_url=video_url)
+    return Response(view, status_code=202 if moved else 200, headers=_location(job))
 
 
 @get("/generation/jobs/{job_id:str}/events")
@@ -173,7 +225,14 @@ async def _find(studio: Studio, owner: str, job_id: str) -> Job:
     return job
 
 
-def _accepted(job: Job, request: AnyRequest) -> Response[JobView]:
-    return Response(
-        view_job(job, language_of(request)), status_code=202, headers={"Location": f"/generation/jobs/{job.id}"}
-    )
+async def _accepted(job: Job, forecasts: Forecasts, request: AnyRequest) -> Response[JobView]:
+    view = view_job(job, language_of(request), await forecasts.of(job))
+    return Response(view, status_code=202, headers=_location(job))
+
+
+def _location(job: Job) -> dict[str, str]:
+    return {"Location": f"/generation/jobs/{job.id}"}
+
+
+def _id_of(request: AnyRequest) -> str:
+    return str(request.scope["state"]["request_id"])

@@ -2,7 +2,7 @@
 
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
-from app.views.jobs import JobView, view_event, view_job
+from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.media import MediaAssetView, view_asset
 from app.views.privacy import (
     ConsentsView,
@@ -20,10 +20,12 @@ __all__ = [
     "AnalysisView",
     "ArtworkSummary",
     "ArtworkView",
+    "CaptureView",
     "ConsentsView",
     "ExportView",
     "GalleryView",
     "JobView",
+    "JobsView",
     "MediaAssetView",
     "NoticeView",
     "ReceiptView",
@@ -31,6 +33,7 @@ __all__ = [
     "view_analysis",
     "view_artwork",
     "view_asset",
+    "view_capture",
     "view_consents",
     "view_event",
     "view_export",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import dramatiq
 import pytest
 from bson import Timestamp
 from dramatiq.errors import ConnectionError as BrokerConnectionError
@@ -12,7 +13,14 @@ from dramatiq.errors import QueueNotFound
 from pymongo.database import Database
 
 from broker import MongoBroker, State
-from broker.stats import QueueStats, age_of_oldest_ready_s, has_busy_worker, queue_stats, states
+from broker.stats import (
+    QueueStats,
+    age_of_oldest_ready_s,
+    has_busy_worker,
+    places_in_line,
+    queue_stats,
+    states,
+)
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message, profiled
@@ -135,3 +143,35 @@ def test_unreachable_database_is_a_connection_error(
     broker.declare_queue("default")
     with failing("find", "aggregate", "distinct", errorCode=91), pytest.raises(BrokerConnectionError):
         use(broker)
+
+
+def test_a_place_in_line_is_told_by_urgency_and_then_by_age(broker: MongoBroker, queue: Queue) -> None:
+    dramatiq.actor(lambda: None, broker=broker, actor_name="urgent", priority=-1)
+    first, second = broker.enqueue(message()), broker.enqueue(message())
+    urgent = broker.enqueue(message("urgent"))
+    delayed = broker.enqueue(message(), delay=60_000)
+    ids = [sent.message_id for sent in (second, urgent, first, delayed)]
+    assert places_in_line(broker, "default", [*ids, UNKNOWN]) == {
+        urgent.message_id: 1,
+        first.message_id: 2,
+        second.message_id: 3,
+    }
+    claimed = next(broker.consume("default", timeout=5_000))
+    assert claimed is not None
+    assert claimed.message_id == urgent.message_id
+    assert places_in_line(broker, "default", ids) == {first.message_id: 1, second.message_id: 2}
+
+
+def test_a_place_in_a_long_line_costs_no_more_than_its_bound(
+    broker: MongoBroker, database: Database[Any], queue: Queue
+) -> None:
+    *_, last = broker.enqueue_many(message() for _ in range(300))
+    next(broker.consume("default", timeout=5_000))  # which makes the indexes
+    with profiled(database) as examined:
+        assert places_in_line(broker, "default", [last.message_id], at_most=20) == {last.message_id: 20}
+        assert sum(examined()) <= 1 + 2 * 20
+
+
+def test_places_of_a_queue_that_nobody_knows_are_an_error(broker: MongoBroker) -> None:
+    with pytest.raises(QueueNotFound):
+        places_in_line(broker, "unknown", [UNKNOWN])
