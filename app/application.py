@@ -14,13 +14,16 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
-from app.errors import EXCEPTION_HANDLERS
+from app.asgi import ASGIApp
+from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.forecasts import Forecasts
-from app.front import ASGIApp, ObjectFront
+from app.front import ObjectFront
 from app.identity import provide_owner
 from app.live import Hub
-from app.requests import JSONRequest, RequestLine
+from app.media_door import MediaDoor
+from app.requests import JSONRequest, RequestLine, base_of
 from app.routes import ROUTES
+from app.views import Links
 from broker import MongoBroker
 from broker.errors import is_passing
 from studio.objects import StoreUnavailable
@@ -46,6 +49,10 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
     forecasts = Forecasts(studio, broker)
+    media_door = MediaDoor(studio.objects, settings)
+
+    def provide_links(request: AnyRequest) -> Links:
+        return Links(studio.media_links, settings.public_url or base_of(request))
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -61,6 +68,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
+        await media_door.aclose()
         await studio.loops.close()
 
     litestar = Litestar(
@@ -71,6 +79,8 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
             "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
+            "media_door": Provide(lambda: media_door, sync_to_thread=False),
+            "links": Provide(provide_links, sync_to_thread=False),
         },
         state=State({"settings": settings}),
         exception_handlers=EXCEPTION_HANDLERS,

@@ -21,6 +21,8 @@ MIME_TYPES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
+    ".heic": "image/heic",
+    ".heif": "image/heif",
     ".webm": "audio/webm",
     ".m4a": "audio/mp4",
     ".mp3": "audio/mpeg",
@@ -45,8 +47,8 @@ class Client:
     def __init__(self, base_url: str, client_id: str, *, language: str = "en") -> None:
         headers = {"X-Client-Id": client_id, "Accept-Language": language}
         self._api = httpx.Client(base_url=base_url, headers=headers, timeout=30, verify=_trusted())
-        # Presigned addresses carry their own authority and may belong to another host: no header of ours goes there.
-        self._bucket = httpx.Client(timeout=60, verify=_trusted())
+        # The addresses of media carry their own authority and lead to another host: no header of ours goes there.
+        self._bucket = httpx.Client(timeout=60, verify=_trusted(), follow_redirects=True)
         self._given_up = threading.Event()
 
     def __enter__(self) -> Self:

@@ -6,6 +6,8 @@ from litestar.di import NamedDependency
 
 from app.forecasts import Forecasts
 from app.live import Hub
+from app.media_door import MediaDoor
+from app.views import Links
 from broker import MongoBroker
 from studio.studio import Studio
 
@@ -14,3 +16,5 @@ TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
 TheForecasts = NamedDependency[Forecasts]
+TheMediaDoor = NamedDependency[MediaDoor]
+TheLinks = NamedDependency[Links]

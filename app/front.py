@@ -7,14 +7,13 @@ address, because a presigned address is a key.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import suppress
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
 
 import httpx
 import msgspec
 
+from app.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+from app.relay import Relay, pass_on, status_of
 from studio.errors import REGISTRY, describe
 
 METHODS = ("GET", "HEAD", "PUT", "OPTIONS")
@@ -23,18 +22,6 @@ METHODS = ("GET", "HEAD", "PUT", "OPTIONS")
 _HOP_BY_HOP = frozenset(b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect".split())
 # Headers of an answer that our own server, or the front, sets.
 _OURS = frozenset({b"cache-control", b"date", b"server"})
-# Long reads are normal: a paused film keeps its connection. So no limit on their number, and none on writes.
-_TIMEOUT = httpx.Timeout(None, connect=5.0, read=60.0).as_dict()
-_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=32)
-
-# ASGI's own types. Litestar's leave the lifespan out.
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class _ClientGone(Exception):
@@ -50,12 +37,9 @@ class ObjectFront:
 
     def __init__(self, app: ASGIApp, *, upstream: str, bucket: str, max_bytes: int) -> None:
         self.app = app
-        self.upstream = httpx.URL(upstream)
         self.bucket = bucket
         self.max_bytes = max_bytes
-        # The bare transport, and not httpx.AsyncClient: the client logs every URL, adds headers of its own, follows
-        # proxies named in the environment, and keeps cookies.
-        self._transport = httpx.AsyncHTTPTransport(limits=_LIMITS)
+        self._relay = Relay(upstream)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._is_object(scope["path"]):
@@ -67,7 +51,7 @@ class ObjectFront:
 
     async def aclose(self) -> None:
         """Close the connections to the store. The end of the lifespan does it too."""
-        await self._transport.aclose()
+        await self._relay.aclose()
 
     def _is_object(self, path: str) -> bool:
         return path == f"/{self.bucket}" or path.startswith(f"/{self.bucket}/")
@@ -86,14 +70,14 @@ class ObjectFront:
             await _send_problem(scope, send, refusal, max_bytes=self.max_bytes)
             return
         try:
-            response = await self._transport.handle_async_request(self._forwarded(scope, receive))
+            response = await self._ask(scope, receive)
         except _ClientGone:
             return
         except httpx.TransportError:
             await _send_problem(scope, send, "STORE_UNAVAILABLE")
             return
         try:
-            await _relay(scope["method"], response, receive, send)
+            await pass_on(response, status_of(scope["method"], response), _headers_of(response), receive, send)
         finally:
             await response.aclose()
 
@@ -109,17 +93,15 @@ class ObjectFront:
             return "FILE_TOO_LARGE"
         return None
 
-    def _forwarded(self, scope: Scope, receive: Receive) -> httpx.Request:
+    async def _ask(self, scope: Scope, receive: Receive) -> httpx.Response:
         path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
         query = scope["query_string"]
         has_body = any(name == b"content-length" for name, _ in scope["headers"])
-        return httpx.Request(
+        return await self._relay.ask(
             scope["method"],
-            self.upstream,
-            headers=_end_to_end(scope["headers"]),
-            content=_body(receive) if has_body else None,
-            # `target` is sent as it is; a URL would be normalised, and the signature would no longer fit.
-            extensions={"target": path + (b"?" + query if query else b""), "timeout": _TIMEOUT},
+            path + (b"?" + query if query else b""),
+            _end_to_end(scope["headers"]),
+            _body(receive) if has_body else None,
         )
 
 
@@ -134,50 +116,12 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
             return
 
 
-async def _relay(method: str, response: httpx.Response, receive: Receive, send: Send) -> None:
-    """Pass the store's answer on, until its end or until the client has gone."""
-    await send(
-        {
-            "type": "http.response.start",
-            "status": _status(method, response),
-            "headers": [
-                *((name, value) for name, value in _end_to_end(response.headers.raw) if name not in _OURS),
-                (b"cache-control", b"private"),
-                (b"x-content-type-options", b"nosniff"),
-            ],
-        }
-    )
-    gone = asyncio.ensure_future(_disconnect(receive))
-    try:
-        async for chunk in response.stream:  # type: ignore[union-attr]  # an async transport gives an async stream
-            # Players drop a range as soon as they seek: the rest of the film must not be read for nobody.
-            if gone.done():
-                return
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except httpx.TransportError:
-        # The status is out already. To end without the last message makes our server cut the connection, so the
-        # client sees a broken answer and not a short one.
-        return
-    finally:
-        gone.cancel()
-        with suppress(asyncio.CancelledError):
-            await gone
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _status(method: str, response: httpx.Response) -> int:
-    if response.status_code == 200 and method in {"GET", "HEAD"} and "content-range" in response.headers:
-        return 206  # rclone 1.75 answers ranges with 200, which makes browsers refuse to seek
-    # rclone says 400 to unsigned and expired requests. What it refuses at the door lacks the id that it gives to
-    # every request it lets in, which is how these differ from a request that is signed and wrong.
-    if response.status_code == 400 and "x-amz-request-id" not in response.headers:
-        return 403
-    return response.status_code
+def _headers_of(response: httpx.Response) -> Headers:
+    return [
+        *((name, value) for name, value in _end_to_end(response.headers.raw) if name not in _OURS),
+        (b"cache-control", b"private"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

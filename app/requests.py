@@ -11,7 +11,7 @@ from litestar import Request
 from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import InternalServerException, SerializationException
 
-from app.front import ASGIApp, Message, Receive, Scope, Send
+from app.asgi import ASGIApp, Message, Receive, Scope, Send
 from studio.errors import StudioError
 from studio.records import new_id
 
@@ -21,6 +21,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # For answers that do not say it themselves. Most hold a child's words and addresses that open the child's pictures: no
 # browser on a shared machine may keep them.
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+
+def base_of(request: Request[Any, Any, Any]) -> str:
+    """Where the caller reaches us: scheme, host and port, as the caller wrote them."""
+    return f"{request.scope['scheme']}://{request.headers.get('host', '')}"
 
 
 class RequestLine:

@@ -10,7 +10,7 @@ import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from app.front import ASGIApp
+from app.asgi import ASGIApp
 
 # An event stream never ends by itself, so what is left is cut after this long.
 GRACE_S = 2.0

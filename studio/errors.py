@@ -115,6 +115,12 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("这个地址不支持该请求方法。", "请查看接口文档中的方法。"),
         en=("This address does not take that method.", "See the API's description for the methods it takes."),
     ),
+    "RANGE_NOT_SATISFIABLE": _row(
+        416,
+        416,
+        zh=("请求的范围超出了文件的长度。", "请去掉 Range 请求头，或请求文件之内的范围。"),
+        en=("The range lies beyond the end of the file.", "Leave the Range header out, or ask for a part of the file."),
+    ),
     "BODY_TOO_LARGE": _row(
         413,
         413,

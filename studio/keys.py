@@ -35,6 +35,13 @@ def export_key(owner: str, export_id: str) -> str:
     return f"{owner_prefix(owner)}exports/{export_id}.zip"
 
 
+def is_in_folder_of(owner: str, key: str) -> bool:
+    """Whether a key lies in an owner's folder. One that goes a way around, as over "..", lies in nobody's."""
+    parts = key.split("/")
+    is_below = parts[:2] == ["clients", owner] and len(parts) > 2
+    return is_below and {"", ".", ".."}.isdisjoint(parts) and "\0" not in key
+
+
 def upload_key(owner: str, artwork_id: str, kind: Kind, upload_id: str, extension: str) -> str:
     return object_key(owner, artwork_id, "upload", 1, f"{kind}-{upload_id}.{extension}")
 

@@ -127,16 +127,15 @@ class ObjectStore:
         )
 
     def presign_get(
-        self, key: str, *, mime: str = "", file_name: str = "", method: str = "GET", inside: bool = False
+        self, key: str, *, mime: str = "", disposition: str = "", method: str = "GET", inside: bool = False
     ) -> str:
         """A URL that reads the object for `presign_expires_s`.
 
-        The type is signed in, for stores that forget it; without one the store says what it knows. With a file name,
-        browsers save the object. `inside` makes the URL for this process itself and not for browsers.
+        The type is signed in, for stores that forget it; without one the store says what it knows. `disposition` is
+        the header that makes browsers save the object. `inside` is for addresses that this process opens itself.
         """
-        query = {"response-content-type": mime} if mime else {}
-        if file_name:
-            query["response-content-disposition"] = f'attachment; filename="{file_name}"'
+        wanted = {"response-content-type": mime, "response-content-disposition": disposition}
+        query = {name: value for name, value in wanted.items() if value}
         signer = self._inside if inside else self._public
         return signer.url(method, key, lifetime_s=self._settings.presign_expires_s, query=query)
 

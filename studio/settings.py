@@ -22,6 +22,13 @@ class AuthMode(StrEnum):
     """The header may be left out; such calls share one default client. For one family on one machine."""
 
 
+class MediaDelivery(StrEnum):
+    REDIRECT = "redirect"
+    """Browsers are sent on to a presigned address of the bucket."""
+    STREAM = "stream"
+    """The web process passes the bytes on: for a bucket that browsers cannot reach."""
+
+
 class Settings(BaseSettings):
     """Field names are the environment variables in lower case. Sizes are bytes, durations name their unit."""
 
@@ -44,6 +51,12 @@ class Settings(BaseSettings):
     """The web process forwards `/<bucket>/...` to `s3_endpoint`: the embedded stack's one origin."""
     presign_expires_s: int = Field(default=600, ge=1, le=7 * 24 * 3600)
 
+    media_delivery: MediaDelivery = MediaDelivery.REDIRECT
+    proxied_upload_max_bytes: int = 10 * MEGABYTE
+    """Of a file that comes through the web process instead of going to the bucket."""
+
+    public_url: str = ""
+    """Where callers reach the web process; the addresses of media in answers begin with it. Empty: as they called."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, validation_alias=AliasChoices("PORT", "SERVER_PORT"))
     auth_mode: AuthMode = AuthMode.CLIENT
@@ -81,6 +94,11 @@ class Settings(BaseSettings):
 
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_last_slash(cls, url: str) -> str:
+        return url.rstrip("/")
 
     @field_validator("log_level", mode="before")
     @classmethod

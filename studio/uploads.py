@@ -25,7 +25,14 @@ from studio.studio import Studio
 
 # What browsers and phones call their files, and the extension each gets while it waits.
 EXTENSIONS: dict[Kind, dict[str, str]] = {
-    Kind.IMAGE: {"image/jpeg": "jpg", "image/jpg": "jpg", "image/png": "png", "image/webp": "webp"},
+    Kind.IMAGE: {
+        "image/jpeg": "jpg",
+        "image/jpg": "jpg",
+        "image/png": "png",
+        "image/webp": "webp",
+        "image/heic": "heic",
+        "image/heif": "heif",
+    },
     Kind.AUDIO: {
         "audio/webm": "webm",
         "video/webm": "webm",

@@ -16,8 +16,9 @@ import httpx
 import msgspec
 from botocore.exceptions import ClientError
 
+from app.asgi import Receive, Scope, Send
 from app.cli.reading import read_settings, require_owner_key
-from app.front import ObjectFront, Receive, Scope, Send
+from app.front import ObjectFront
 from app.stack import StackError, mongod, outside, rclone
 from app.stack.folder import keys
 from app.stack.ports import free_port

@@ -5,7 +5,7 @@ from app.routes.artworks import create_artwork, get_artwork, list_gallery
 from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
 from app.routes.health import healthz
 from app.routes.init import init
-from app.routes.media import commit_media, presign_upload
+from app.routes.media import commit_media, presign_upload, read_media
 from app.routes.page import get_page_file, show_page
 from app.routes.privacy import (
     erase_data,
@@ -21,6 +21,7 @@ ROUTES = [
     init,
     presign_upload,
     commit_media,
+    read_media,
     create_artwork,
     get_artwork,
     list_gallery,

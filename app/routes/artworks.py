@@ -11,7 +11,7 @@ from anyio import to_thread
 from litestar import get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from app.dependencies import Owner, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
@@ -37,33 +37,36 @@ class ArtworkCreate(Payload, frozen=True, kw_only=True):
 
 @post("/artworks", status_code=201)
 async def create_artwork(
-    data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, request: AnyRequest
+    data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
     """Make an artwork of committed media. Doing it twice gives the same artwork."""
     artwork = await to_thread.run_sync(_create, studio, owner, data)
-    return await view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
 @get("/artworks/{artwork_id:str}")
-async def get_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> ArtworkView:
+async def get_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
+) -> ArtworkView:
     """One artwork with its film, its words and its newest job."""
     artwork = await studio.artworks.get(owner, artwork_id)
     if artwork is None:
         raise StudioError("NOT_FOUND")
-    return await view_artwork(studio, artwork, language_of(request))
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
 @get("/gallery")
 async def list_gallery(
     owner: Owner,
     studio: TheStudio,
+    links: TheLinks,
     cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> GalleryView:
     """The client's artworks, newest first."""
     found = await studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)
     page = found[:limit]
-    return await view_gallery(studio, owner, page, _cursor(page[-1]) if len(found) > limit else None)
+    return await view_gallery(studio, links, owner, page, _cursor(page[-1]) if len(found) > limit else None)
 
 
 def _create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:

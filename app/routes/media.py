@@ -1,18 +1,26 @@
-"""`POST /upload/presign` and `POST /media/commit`: the two halves of an upload."""
+"""The way in for media, `POST /upload/presign` and `POST /media/commit`, and the way out, `GET /media/...`."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import post
-from litestar.params import JSONBody
+from litestar import HttpMethod, post, route
+from litestar.params import FromQuery, JSONBody, QueryParameter
+from litestar.types import ASGIApp
 from msgspec import Meta
 
-from app.dependencies import Owner, TheStudio
+from app.dependencies import Owner, TheLinks, TheMediaDoor, TheStudio
+from app.errors import AnyRequest
+from app.identity import provide_owner
 from app.payloads import Id, Mime, Payload
 from app.views import MediaAssetView, View, view_asset
 from studio import uploads
+from studio.errors import StudioError
+from studio.keys import is_in_folder_of
 from studio.media_assets import Kind
+from studio.studio import Studio
+
+_Part = Annotated[str, QueryParameter(max_length=200)]
 
 
 class UploadCreate(Payload, frozen=True, kw_only=True):
@@ -58,6 +66,38 @@ def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio
 
 
 @post("/media/commit", status_code=201, sync_to_thread=True)
-def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio) -> MediaAssetView:
+def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
-    return view_asset(studio, uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size))
+    return view_asset(links, uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size))
+
+
+@route("/media/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
+async def read_media(
+    request: AnyRequest,
+    studio: TheStudio,
+    media_door: TheMediaDoor,
+    *,
+    e: _Part = "",
+    t: _Part = "",
+    s: _Part = "",
+    download: FromQuery[bool] = False,
+) -> ASGIApp:
+    """The bytes of a picture, a recording or a film, at the address that another answer gave.
+
+    Such an address authorises itself by `e`, `t` and `s`. Without them it takes the client that the object belongs to.
+    With `download`, browsers save the object instead of showing it.
+    """
+    # As it was sent: the framework's own parameter has been tidied up.
+    key = request.scope["path"].removeprefix("/media/")
+    if s:
+        seconds_left = studio.media_links.seconds_left(key, mime=t, expires=e, signature=s)
+        return await media_door.open(request, key, mime=t, seconds_left=seconds_left, save=download)
+    if not await _is_own(studio, provide_owner(request), key):
+        raise StudioError("NOT_FOUND")
+    seconds_left = studio.settings.presign_expires_s
+    return await media_door.open(request, key, mime="", seconds_left=seconds_left, save=download)
+
+
+async def _is_own(studio: Studio, owner: str, key: str) -> bool:
+    """Whether an object is in the owner's folder, or was brought in from elsewhere for the owner."""
+    return is_in_folder_of(owner, key) or await studio.media_assets.get_by_source(owner, key) is not None

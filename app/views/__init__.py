@@ -3,6 +3,7 @@
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
+from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
 from app.views.privacy import (
     ConsentsView,
@@ -26,6 +27,7 @@ __all__ = [
     "GalleryView",
     "JobView",
     "JobsView",
+    "Links",
     "MediaAssetView",
     "NoticeView",
     "ReceiptView",

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from app.views.jobs import JobView, view_job
+from app.views.links import Links
 from app.views.view import View
 from studio import pipelines
 from studio.analyses import Analysis
@@ -30,6 +31,8 @@ class ArtworkSummary(View, frozen=True, kw_only=True):
     title: str
     status: str
     cover_url: str | None
+    thumb_url: str | None
+    """A small picture of the drawing, or of the film where there is no drawing."""
     poster_url: str | None
     video_url: str | None
     duration: float | None
@@ -56,53 +59,50 @@ class GalleryView(View, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
-def _url(studio: Studio, asset: MediaAsset | None) -> str | None:
-    return studio.objects.presign_get(asset.key, mime=asset.mime) if asset else None
-
-
-def _poster_url(studio: Studio, film: MediaAsset | None) -> str | None:
-    return studio.objects.presign_get(film.poster_key, mime="image/jpeg") if film and film.poster_key else None
-
-
-def _summary(studio: Studio, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
-    film = assets.get(artwork.video_asset_id or "")
+def _summary(links: Links, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
+    cover, film = assets.get(artwork.cover_asset_id or ""), assets.get(artwork.video_asset_id or "")
+    shown = cover or film
     return {
         "artwork_id": artwork.id,
         "title": artwork.title,
         "status": artwork.status,
-        "cover_url": _url(studio, assets.get(artwork.cover_asset_id or "")),
-        "poster_url": _poster_url(studio, film),
-        "video_url": _url(studio, film),
+        "cover_url": links.to(cover) if cover else None,
+        "thumb_url": links.to_thumb(shown) if shown else None,
+        "poster_url": links.to_poster(film) if film else None,
+        "video_url": links.to(film) if film else None,
         "duration": film.seconds if film else None,
         "created_at": artwork.created_at,
     }
 
 
-async def view_gallery(studio: Studio, owner: str, artworks: list[Artwork], next_cursor: str | None) -> GalleryView:
+async def view_gallery(
+    studio: Studio, links: Links, owner: str, artworks: list[Artwork], next_cursor: str | None
+) -> GalleryView:
     wanted = {artwork.cover_asset_id for artwork in artworks} | {artwork.video_asset_id for artwork in artworks}
     assets = await studio.media_assets.by_ids(owner, {asset_id for asset_id in wanted if asset_id})
-    items = [ArtworkSummary(**_summary(studio, artwork, assets)) for artwork in artworks]
+    items = [ArtworkSummary(**_summary(links, artwork, assets)) for artwork in artworks]
     return GalleryView(items=items, next_cursor=next_cursor)
 
 
-async def view_artwork(studio: Studio, artwork: Artwork, language: Language) -> ArtworkView:
+async def view_artwork(studio: Studio, links: Links, artwork: Artwork, language: Language) -> ArtworkView:
     films = [version.video_asset_id for version in artwork.versions]
     wanted = {artwork.cover_asset_id, artwork.audio_asset_id, *films}
     assets = await studio.media_assets.by_ids(artwork.owner, {asset_id for asset_id in wanted if asset_id})
+    recording = assets.get(artwork.audio_asset_id or "")
     job = await studio.jobs.get_newest(artwork.owner, artwork.id)
     analysis = await studio.analyses.get(artwork.owner, artwork.id)
     return ArtworkView(
-        **_summary(studio, artwork, assets),
+        **_summary(links, artwork, assets),
         description=artwork.description,
         transcript=artwork.transcript,
         transcript_status=await _transcript_status(studio, artwork),
         refined_text=artwork.words.narration if artwork.words else None,
-        audio_url=_url(studio, assets.get(artwork.audio_asset_id or "")),
+        audio_url=links.to(recording) if recording else None,
         versions=[
             VersionView(
                 version=version.version,
-                video_url=studio.objects.presign_get(film.key, mime=film.mime),
-                poster_url=_poster_url(studio, film),
+                video_url=links.to(film),
+                poster_url=links.to_poster(film),
                 duration=film.seconds,
                 created_at=version.created_at,
             )

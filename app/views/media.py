@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from app.views.links import Links
 from app.views.view import View
 from studio.media_assets import MediaAsset
-from studio.studio import Studio
 
 
 class MediaAssetView(View, frozen=True, kw_only=True):
@@ -17,6 +17,8 @@ class MediaAssetView(View, frozen=True, kw_only=True):
     size: int
     etag: str
     url: str
+    thumb_url: str | None
+    """A small picture of it: a still of a film, and a drawing itself while its small copy is not there yet."""
     width: int | None
     height: int | None
     duration: float | None
@@ -24,7 +26,7 @@ class MediaAssetView(View, frozen=True, kw_only=True):
     silent: bool
 
 
-def view_asset(studio: Studio, asset: MediaAsset) -> MediaAssetView:
+def view_asset(links: Links, asset: MediaAsset) -> MediaAssetView:
     return MediaAssetView(
         media_asset_id=asset.id,
         artwork_id=asset.artwork_id,
@@ -33,7 +35,8 @@ def view_asset(studio: Studio, asset: MediaAsset) -> MediaAssetView:
         mime=asset.mime,
         size=asset.size,
         etag=asset.etag,
-        url=studio.objects.presign_get(asset.key, mime=asset.mime),
+        url=links.to(asset),
+        thumb_url=links.to_thumb(asset),
         width=asset.width,
         height=asset.height,
         duration=asset.seconds,

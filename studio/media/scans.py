@@ -11,7 +11,7 @@ _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 def count_scans(jpeg: bytes) -> int:
-    """How many scans the first picture of a file has. What follows that picture, as behind a phone's, is not looked at."""
+    """How many scans the first picture of a file has. Phones put more behind it, which no reader shows."""
     scans, position = 0, 2
     while found := _NEXT_MARKER.search(jpeg, position):
         marker, position = found[0][1], found.end()

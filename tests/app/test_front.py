@@ -262,11 +262,11 @@ def test_connections_are_closed_when_the_lifespan_ends(servers: Servers) -> None
         if message["type"] == "lifespan.startup.complete":
             async with httpx.AsyncClient(transport=httpx.ASGITransport(front)) as client:
                 assert (await client.get(f"http://localhost/{servers.bucket}")).status_code == 403
-            assert len(front._transport._pool.connections) == 1
+            assert len(front._relay._transport._pool.connections) == 1
 
     asyncio.run(front({"type": "lifespan"}, receive, send))
     assert answers == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert front._transport._pool.connections == []
+    assert front._relay._transport._pool.connections == []
 
 
 def forged(url: str) -> str:

@@ -34,7 +34,13 @@ NOW = datetime(2026, 11, 22, 12, 30, 1, tzinfo=UTC)
     ],
 )
 def test_an_address_is_the_one_that_boto3_makes(
-    monkeypatch: pytest.MonkeyPatch, *, endpoint: str, bucket: str, path_style: bool, method: str, options: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    endpoint: str,
+    bucket: str,
+    path_style: bool,
+    method: str,
+    options: dict[str, str],
 ) -> None:
     monkeypatch.setattr(presigner, "now", lambda: NOW)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda: NOW)
@@ -60,7 +66,7 @@ def test_an_address_is_the_one_that_boto3_makes(
     if method == "put_object":
         made = store.presign_put(KEY, mime=options["ContentType"], size=12)
     else:
-        is_download = "ResponseContentDisposition" in options
-        made = store.presign_get(KEY, mime=options.get("ResponseContentType", ""), file_name="c.mp4" * is_download)
+        mime, disposition = options.get("ResponseContentType", ""), options.get("ResponseContentDisposition", "")
+        made = store.presign_get(KEY, mime=mime, disposition=disposition)
     assert urlsplit(made)[:3] == urlsplit(wanted)[:3]
     assert parse_qs(urlsplit(made).query) == parse_qs(urlsplit(wanted).query)

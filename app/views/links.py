@@ -1,0 +1,30 @@
+"""Addresses of media as callers get them."""
+
+from __future__ import annotations
+
+from studio.media_assets import Kind, MediaAsset
+from studio.media_links import MediaLinks
+
+STILL_MIME = "image/jpeg"
+
+
+class Links:
+    """Makes whole addresses for one caller. `base` is where the caller reaches us: scheme, host and port."""
+
+    def __init__(self, media_links: MediaLinks, base: str) -> None:
+        self._media_links = media_links
+        self._base = base
+
+    def to(self, asset: MediaAsset) -> str:
+        return self._base + self._media_links.url(asset.key, asset.mime)
+
+    def to_poster(self, film: MediaAsset) -> str | None:
+        return self._still(film.poster_key)
+
+    def to_thumb(self, asset: MediaAsset) -> str | None:
+        """A small picture of an asset; the picture itself until there is one, and nothing for sound."""
+        own = self.to(asset) if asset.kind is Kind.IMAGE else None
+        return self._still(asset.thumb_key or asset.poster_key) or own
+
+    def _still(self, key: str | None) -> str | None:
+        return self._base + self._media_links.url(key, STILL_MIME) if key else None
