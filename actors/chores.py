@@ -1,4 +1,4 @@
-"""What the actors share that are no steps of a job: they wait, and do not fail, while something outside is away."""
+"""Actors that are no steps of a job, and that nobody watches: they run twice harmlessly, and wait for what is away."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import dramatiq
-import structlog
-from pymongo.errors import PyMongoError
 
-from broker import current_delivery, reschedule_current
-from broker.errors import is_passing
-from studio.errors import NotNow
-
-log = structlog.get_logger("actors")
+from actors.waiting import waiting
+from broker import current_delivery
 
 CHORE = 5
-"""The priority of work that nobody waits for."""
+"""The priority of what nobody waits for."""
 MAX_RETRIES = 5
 MIN_BACKOFF_MS = 1_000
 MAX_BACKOFF_MS = 60_000
 TIME_LIMIT_MS = 60 * 60 * 1000
-LOOK_AGAIN_S = 5.0
 
 
 def chore(*, priority: int = CHORE) -> Callable[[Callable[..., None]], dramatiq.Actor[..., Any]]:
@@ -39,14 +33,8 @@ def chore(*, priority: int = CHORE) -> Callable[[Callable[..., None]], dramatiq.
         )
         @functools.wraps(work)
         def run(*args: str) -> None:
-            try:
+            with waiting():
                 work(*args)
-            except NotNow as busy:
-                _wait(work.__name__, str(busy), busy.retry_after_s)
-            except PyMongoError as error:
-                if not is_passing(error):
-                    raise
-                _wait(work.__name__, type(error).__name__, None)
 
         return run
 
@@ -57,10 +45,3 @@ def is_last_attempt() -> bool:
     """Whether an error of the message being run would be its last."""
     delivery = current_delivery()
     return delivery is not None and delivery.options.get("retries", 0) >= MAX_RETRIES
-
-
-def _wait(actor: str, what: str, retry_after_s: float | None) -> None:
-    """Run the message again later without counting an attempt."""
-    delay_s = LOOK_AGAIN_S if retry_after_s is None else retry_after_s
-    log.info("chore_waits", actor=actor, reason=what, delay_s=delay_s)
-    reschedule_current(delay_ms=1000 * delay_s)

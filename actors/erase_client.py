@@ -14,6 +14,7 @@ from uuid import NAMESPACE_DNS, uuid5
 import structlog
 from pymongo.client_session import ClientSession
 
+from actors import wishes
 from actors.chores import chore
 from actors.wiring import broker, studio
 from broker import State, current_delivery, naming, reschedule_current, run_in_transaction
@@ -27,8 +28,9 @@ BATCH = 200
 LOOK_AGAIN_MS = 5_000
 """Longer than calls take that were on their way when everything had been removed."""
 STOPPING_MS = 1_000
-STOP_WITHIN_S = 600
-"""How long running steps may take to stop. One that does not will not hold up the rest: it can settle nothing."""
+STOP_WITHIN_S = 900
+"""How long jobs may take to stop; providers that are away are tried for ten minutes. What does not stop does not hold
+up the rest: it can settle nothing any more."""
 
 log = structlog.get_logger("actors")
 _MESSAGES = uuid5(NAMESPACE_DNS, "erasures.huaban")
@@ -49,7 +51,7 @@ def erase_client(receipt_id: str) -> None:
         remove_objects(erasure, erasure.batch)
     ids = privacy.list_ids(studio.database, erasure.owner, limit=BATCH)
     messages = naming.list_naming(broker, [erasure.owner, *named_by(ids)])
-    if is_stopping(messages):
+    if is_stopping(erasure.owner, messages):
         return
     sizes = sizes_of_objects(erasure.owner, ids)
     if not (ids or messages or sizes):
@@ -68,16 +70,19 @@ def named_by(ids: Ids) -> set[str]:
     return {one for some in ids.values() for one in some if isinstance(one, str)}
 
 
-def is_stopping(messages: list[Named]) -> bool:
-    """Stop what waits or runs for the client. Whether something still runs, for which this message comes back."""
-    for message in messages:
-        if message.is_live:
-            broker.cancel(message.message_id, queue_name=message.queue_name)
+def is_stopping(owner: str, messages: list[Named]) -> bool:
+    """Stop what is being done for the client. Whether some of it goes on for now, and is worth waiting for."""
+    is_busy = bool(wishes.cancel_all(owner))
+    if not is_busy:
+        for message in messages:
+            if message.is_live:
+                broker.cancel(message.message_id, queue_name=message.queue_name)
+        is_busy = any(message.state is State.CONSUMED for message in messages)
     delivery = current_delivery()
-    waits = delivery.options.get("waits", 0) if delivery else 0
-    if waits >= STOP_WITHIN_S or all(message.state is not State.CONSUMED for message in messages):
+    waits = delivery.options.get("stopping", 0) if delivery else 0
+    if not is_busy or waits >= STOP_WITHIN_S:
         return False
-    reschedule_current(delay_ms=STOPPING_MS, options={"waits": waits + 1})
+    reschedule_current(delay_ms=STOPPING_MS, options={"stopping": waits + 1})
     return True
 
 

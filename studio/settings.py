@@ -83,7 +83,7 @@ class Settings(BaseSettings):
 
     retain_uploads_hours: int = Field(default=24, ge=1)
     """How long an upload waits for its commit."""
-    retain_failed_days: int = Field(default=7, ge=1)
+    retain_failed_days: int = Field(default=7, ge=2)
     """How long the record of a job that failed is kept, and media that no artwork came to use."""
     retain_deleted_days: int = Field(default=30, ge=1)
     """How long a deleted artwork can be restored."""

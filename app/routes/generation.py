@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 
 from actors import send_step, wishes
 from app.cursors import cursor_of, read_cursor
-from app.dependencies import Owner, TheForecasts, TheHub, TheStudio
+from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.forecasts import Forecasts
 from app.live import Hub
@@ -158,7 +158,7 @@ async def cancel_job(
 
 @post("/generation/jobs/{job_id:str}/capture", status_code=200)
 async def capture_job(
-    job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> Response[CaptureView]:
     """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
 
@@ -168,7 +168,7 @@ async def capture_job(
     job, language = await _find(studio, owner, job_id), language_of(request)
     moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
-    video_url = (await view_artwork(studio, artwork, language)).video_url if artwork else None
+    video_url = (await view_artwork(studio, artwork, links, language)).video_url if artwork else None
     view = view_capture(moved or job, language, video_url=video_url)
     return Response(view, status_code=202 if moved else 200, headers=_location(job))
 

@@ -11,12 +11,13 @@ from msgspec import Meta
 from pymongo.client_session import ClientSession
 
 from actors import send_erasure, send_export
-from app.dependencies import Owner, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.payloads import Payload
 from app.views import (
     ConsentsView,
     ExportView,
+    Links,
     NoticeView,
     ReceiptView,
     view_consents,
@@ -69,18 +70,18 @@ def update_consents(data: JSONBody[ConsentsUpdate], owner: Owner, studio: TheStu
 
 
 @get(EXPORT)
-async def get_export(owner: Owner, studio: TheStudio) -> Response[ExportView]:
+async def get_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
     """The newest export of everything that is kept of the client; where there is none, one is begun."""
     export = await studio.exports.get_newest(owner)
     if export is None:
         export = await to_thread.run_sync(_begin_export, studio, owner)
-    return _export_answer(studio, export)
+    return _export_answer(export, links)
 
 
 @post(EXPORT, status_code=202, sync_to_thread=True)
-def start_export(owner: Owner, studio: TheStudio) -> Response[ExportView]:
+def start_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
     """Begin a new export. One that is being prepared is not begun again; an older one goes when this one is ready."""
-    return _export_answer(studio, _begin_export(studio, owner))
+    return _export_answer(_begin_export(studio, owner), links)
 
 
 @delete("/api/v1/privacy/data", status_code=202, sync_to_thread=True)
@@ -115,7 +116,7 @@ def _begin_export(studio: Studio, owner: str) -> Export:
     return run_in_transaction(studio.client, store)
 
 
-def _export_answer(studio: Studio, export: Export) -> Response[ExportView]:
+def _export_answer(export: Export, links: Links) -> Response[ExportView]:
     status = 202 if export.status is ExportStatus.PREPARING else 200
     headers = {"Location": EXPORT} if status == 202 else {}
-    return Response(view_export(studio, export), status_code=status, headers=headers)
+    return Response(view_export(export, links), status_code=status, headers=headers)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from app.views.links import Links
 from app.views.view import View
 from studio.consents import Consents, Decision, Purpose
 from studio.erasures import Erasure
 from studio.exports import Export, ExportStatus
 from studio.language import Language
 from studio.privacy_notice import Notice
-from studio.studio import Studio
 
 
 class NoticeSectionView(View, frozen=True, kw_only=True):
@@ -122,12 +122,12 @@ def _view_decision(decision: Decision) -> DecisionView:
     )
 
 
-def view_export(studio: Studio, export: Export) -> ExportView:
+def view_export(export: Export, links: Links) -> ExportView:
     is_ready = export.status is ExportStatus.READY
     return ExportView(
         export_id=export.id,
         status=export.status,
-        url=studio.objects.presign_get(export.key, mime="application/zip") if is_ready else None,
+        url=links.to_archive(export) if is_ready else None,
         size=export.size,
         sha256=export.sha256,
         created_at=export.created_at,
