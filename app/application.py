@@ -26,7 +26,7 @@ from app.routes import ROUTES
 from app.views import Links
 from broker import MongoBroker
 from broker.errors import is_passing
-from studio.objects import StoreUnavailable
+from studio.errors import NotNow
 from studio.settings import MEGABYTE
 from studio.studio import Studio
 
@@ -125,7 +125,8 @@ async def _prepare(studio: Studio) -> str:
             # prepare at the same time do no harm.
             await to_thread.run_sync(studio.prepare, abandon_on_cancel=True)
             return ""
-    except StoreUnavailable as error:
+    except NotNow as error:
+        # The object store, or a migration that another process is busy with.
         return str(error)
     except PyMongoError as error:
         if not is_passing(error):

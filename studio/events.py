@@ -28,6 +28,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class EventCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"owner": "_id"}):
+    """The number of an owner's newest event, and the server's time when it was taken."""
+
+    owner: str
+    seq: int
+    at: datetime
+
+
 INDEXES = [
     IndexModel([("owner", ASCENDING), ("seq", ASCENDING)], name="log", unique=True),
     IndexModel([("job_id", ASCENDING), ("seq", ASCENDING)], name="job"),
@@ -42,14 +50,15 @@ class Events:
 
     def append(self, owner: str, kind: str, *, job_id: str, data: dict[str, Any], session: ClientSession) -> None:
         """Add an event. Best as the last write of a transaction: until its commit, the owner's counter is held."""
-        counter = upsert(
+        document = upsert(
             self._counters,
             {"_id": owner},
             [{"$set": {"seq": {"$add": [{"$ifNull": ["$seq", 0]}, 1]}, "at": "$$NOW"}}],
             session=session,
         )
-        event = {"owner": owner, "seq": counter["seq"], "type": kind, "job_id": job_id, "data": data}
-        self.collection.insert_one({**event, "at": counter["at"]}, session=session)
+        counter = msgspec.convert(document, EventCounter)
+        event = {"owner": owner, "seq": counter.seq, "type": kind, "job_id": job_id, "data": data}
+        self.collection.insert_one({**event, "at": counter.at}, session=session)
 
     def list_of_job(self, job_id: str, *, after: int) -> Iterator[Event]:
         """The events of one job that follow number `after`, in order."""

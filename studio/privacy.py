@@ -55,6 +55,8 @@ OWNED = (
 NOT_PERSONAL = {
     "erasures": "receipts: counts and times, and an owner only until he is erased",
     "migrations": "changes of the database",
+    "step_times": "how long steps take, by provider",
+    "statistics": "how many jobs ended how, by day",
 }
 
 

@@ -1,0 +1,39 @@
+"""The collections of the database: what a document of each holds, and by what it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from pymongo import IndexModel
+
+from studio import artworks, erasures, events, exports, jobs, media_assets
+from studio.analyses import Analysis
+from studio.clients import Client
+from studio.consents import Consents
+from studio.migration_records import MigrationRecord
+from studio.statistics import DayOfJobs
+from studio.step_times import StepTime
+
+
+class Collection(NamedTuple):
+    record: type[msgspec.Struct]
+    indexes: Sequence[IndexModel] = ()
+
+
+COLLECTIONS: dict[str, Collection] = {
+    "clients": Collection(Client),
+    "artworks": Collection(artworks.Artwork, artworks.INDEXES),
+    "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
+    "jobs": Collection(jobs.Job, jobs.INDEXES),
+    "ai_analyses": Collection(Analysis),
+    "events": Collection(events.Event, events.INDEXES),
+    "event_counters": Collection(events.EventCounter),
+    "consents": Collection(Consents),
+    "exports": Collection(exports.Export, exports.INDEXES),
+    "erasures": Collection(erasures.Erasure, erasures.INDEXES),
+    "step_times": Collection(StepTime),
+    "statistics": Collection(DayOfJobs),
+    "migrations": Collection(MigrationRecord),
+}
