@@ -43,8 +43,12 @@ def export_data(export_id: str) -> None:
     if export.status is ExportStatus.PREPARING and not prepare(export):
         return
     for older in studio.exports.list_before(export).now():
-        studio.objects.delete(older.key)
-        studio.exports.delete(older)
+        remove_export(older)
+
+
+def remove_export(export: Export) -> None:
+    studio.objects.delete(export.key)
+    studio.exports.delete(export)
 
 
 def prepare(export: Export) -> bool:

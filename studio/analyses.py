@@ -29,6 +29,9 @@ class Analyses:
     def get(self, owner: str, artwork_id: str) -> Read[Analysis | None]:
         return self._reads.one({"_id": artwork_id, "owner": owner})
 
+    def delete(self, artwork_id: str, *, session: ClientSession) -> None:
+        self._collection.delete_one({"_id": artwork_id}, session=session)
+
     def put(self, owner: str, artwork_id: str, *, made_of: str, reading: Reading, session: ClientSession) -> None:
         """Store the reading of an artwork's drawing in place of an older one."""
         fields = {

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio.media_assets import MediaAsset
 from studio.providers.interfaces import Words
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
@@ -53,6 +55,14 @@ class Artwork(Record, frozen=True, kw_only=True):
     versions: list[Version] = msgspec.field(default_factory=list)
     last_version: int = 0
     """The number given to the newest try at a film, finished or not."""
+    deleted_at: datetime | None = None
+    """When it went into the bin, out of which it can come back; None while it hangs in the gallery."""
+
+    @property
+    def asset_ids(self) -> set[str]:
+        """Of all media it uses."""
+        films = [version.video_asset_id for version in self.versions]
+        return {asset_id for asset_id in (self.cover_asset_id, self.audio_asset_id, *films) if asset_id}
 
     @property
     def story(self) -> str | None:
@@ -64,7 +74,10 @@ class ArtworkIDTaken(Exception):
     """An artwork has this id, whoever owns it. Raised through a transaction, which the server has aborted."""
 
 
-INDEXES = [IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="gallery")]
+INDEXES = [
+    IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="gallery"),
+    IndexModel([("deleted_at", ASCENDING)], name="bin", partialFilterExpression={"deleted_at": {"$type": "date"}}),
+]
 
 
 class Artworks:
@@ -168,6 +181,29 @@ class Artworks:
         """Say how the first film fares; an artwork that has one stays ready."""
         self._collection.update_one(
             {"_id": artwork_id, "video_asset_id": None}, change({"status": status}), session=session
+        )
+
+    def list_using(self, assets: Collection[MediaAsset]) -> Read[list[Artwork]]:
+        """The artworks that use some of these media, also those in the bin."""
+        ids = [asset.id for asset in assets]
+        uses = [{field: {"$in": ids}} for field in ("cover_asset_id", "audio_asset_id", "versions.video_asset_id")]
+        # The owners are there for the sake of the index.
+        owners = list({asset.owner for asset in assets})
+        return self._reads.many({"owner": {"$in": owners}, "$or": uses})
+
+    def list_deleted_before(self, moment: datetime, *, limit: int) -> Read[list[Artwork]]:
+        """What went into the bin before a moment."""
+        return self._reads.many({"deleted_at": {"$lt": moment}}, limit=limit)
+
+    def purge(self, artwork: Artwork, *, session: ClientSession) -> bool:
+        """Remove it for good, if it still is in the bin."""
+        binned = {"_id": artwork.id, "deleted_at": artwork.deleted_at}
+        return artwork.deleted_at is not None and self._collection.delete_one(binned, session=session).deleted_count == 1
+
+    def forget_recording(self, owner: str, asset_id: str, *, session: ClientSession) -> None:
+        """Let the artworks that have this recording do without one."""
+        self._collection.update_many(
+            {"owner": owner, "audio_asset_id": asset_id}, change({"audio_asset_id": None}), session=session
         )
 
     def _change(self, artwork_id: str, fields: Document, *, session: ClientSession) -> None:

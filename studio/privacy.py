@@ -56,6 +56,7 @@ NOT_PERSONAL = {
     "erasures": "receipts: counts and times, and an owner only until he is erased",
     "migrations": "changes of the database",
     "step_times": "how long steps take, by provider",
+    "walks": "how far housekeeping is",
     "statistics": "how many jobs ended how, by day",
 }
 

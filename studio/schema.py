@@ -8,13 +8,13 @@ from typing import NamedTuple
 import msgspec
 from pymongo import IndexModel
 
-from studio import artworks, erasures, events, exports, jobs, media_assets
+from studio import artworks, clients, erasures, events, exports, jobs, media_assets
 from studio.analyses import Analysis
-from studio.clients import Client
 from studio.consents import Consents
 from studio.migration_records import MigrationRecord
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
+from studio.walks import Walk
 
 
 class Collection(NamedTuple):
@@ -23,7 +23,7 @@ class Collection(NamedTuple):
 
 
 COLLECTIONS: dict[str, Collection] = {
-    "clients": Collection(Client),
+    "clients": Collection(clients.Client, clients.INDEXES),
     "artworks": Collection(artworks.Artwork, artworks.INDEXES),
     "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
     "jobs": Collection(jobs.Job, jobs.INDEXES),
@@ -35,5 +35,6 @@ COLLECTIONS: dict[str, Collection] = {
     "erasures": Collection(erasures.Erasure, erasures.INDEXES),
     "step_times": Collection(StepTime),
     "statistics": Collection(DayOfJobs),
+    "walks": Collection(Walk),
     "migrations": Collection(MigrationRecord),
 }

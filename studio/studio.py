@@ -27,6 +27,7 @@ from studio.settings import Settings
 from studio.statistics import Statistics
 from studio.step_times import StepTimes
 from studio.submissions import Submissions
+from studio.walks import Walks
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
@@ -49,7 +50,7 @@ class Studio:
         self.objects = ObjectStore(settings)
         self.media_links = MediaLinks(settings)
         self.providers = Providers(settings, self.objects)
-        self.clients = Clients(self.database["clients"])
+        self.clients = Clients(self.database["clients"], self.loops)
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
         self.artworks = Artworks(self.database["artworks"], self.loops)
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
@@ -58,6 +59,7 @@ class Studio:
         self.consents = ConsentRecords(self.database["consents"], self.loops)
         self.exports = Exports(self.database["exports"], self.loops)
         self.erasures = Erasures(self.database["erasures"], self.loops)
+        self.walks = Walks(self.database["walks"])
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
