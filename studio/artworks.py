@@ -197,8 +197,8 @@ class Artworks:
 
     def purge(self, artwork: Artwork, *, session: ClientSession) -> bool:
         """Remove it for good, if it still is in the bin."""
-        binned = {"_id": artwork.id, "deleted_at": artwork.deleted_at}
-        return artwork.deleted_at is not None and self._collection.delete_one(binned, session=session).deleted_count == 1
+        binned = {"_id": artwork.id, "deleted_at": {"$eq": artwork.deleted_at, "$ne": None}}
+        return self._collection.delete_one(binned, session=session).deleted_count == 1
 
     def forget_recording(self, owner: str, asset_id: str, *, session: ClientSession) -> None:
         """Let the artworks that have this recording do without one."""

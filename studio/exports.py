@@ -73,6 +73,11 @@ class Exports:
     def list_expired(self, now: datetime, *, limit: int) -> Read[list[Export]]:
         return self._reads.many({"expires_at": {"$lt": now}}, limit=limit)
 
+    def known_among(self, export_ids: set[str]) -> set[str]:
+        """Which of these exports there are."""
+        found = self._collection.find({"_id": {"$in": list(export_ids)}}, {"_id": 1})
+        return {document["_id"] for document in found}
+
     def open(self, owner: str, *, session: ClientSession) -> Export:
         """The owner's export that is being prepared, or a new one."""
         fields: Document = {"_id": new_id()}

@@ -180,6 +180,12 @@ class Jobs:
         """The newest job of an artwork, finished or not."""
         return self._reads.one({"artwork_id": artwork_id, "owner": owner}, sort=[("created_at", -1)])
 
+    def unfinished_films(self, artwork_ids: set[str]) -> set[tuple[str, int]]:
+        """The films, by artwork and version, that a job makes or may be told to go on with."""
+        query = {"artwork_id": {"$in": list(artwork_ids)}, "status": {"$ne": JobStatus.SUCCEEDED}}
+        found = self._collection.find(query, {"_id": 0, "artwork_id": 1, "version": 1})
+        return {(document["artwork_id"], document["version"]) for document in found}
+
     def load(self, job_id: str) -> Job | None:
         """A job whoever owns it, with the server's time; for actors only."""
         found = self._collection.aggregate([{"$match": {"_id": job_id}}, {"$set": {"read_at": "$$NOW"}}])

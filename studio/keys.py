@@ -13,6 +13,23 @@ _UPLOAD = re.compile(
 )
 
 
+_PLACE = re.compile(
+    r"clients/[\w-]+/artworks/(?P<artwork_id>[\w-]+)/(?P<folder>[a-z]+)/v(?P<version>\d{1,9})/(?P<name>[\w-]+)\.\w+"
+)
+
+
+_EXPORT = re.compile(r"clients/[\w-]+/exports/(?P<name>[\w-]+)\.zip")
+
+
+class Place(NamedTuple):
+    """What the key of any object tells. The name is the id of an upload, an asset or an export, which has no artwork."""
+
+    artwork_id: str
+    folder: str
+    version: int
+    name: str
+
+
 class Upload(NamedTuple):
     """What the key of an upload tells."""
 
@@ -52,3 +69,11 @@ def parse_upload_key(key: str, owner: str) -> Upload | None:
     if match is None or match["owner"] != owner:
         return None
     return Upload(match["id"], match["artwork_id"], Kind(match["kind"]))
+
+
+def parse_key(key: str) -> Place | None:
+    """The place of an object that was made here; None for any other key."""
+    if export := _EXPORT.fullmatch(key):
+        return Place("", "exports", 0, export["name"])
+    match = _PLACE.fullmatch(key)
+    return Place(match["artwork_id"], match["folder"], int(match["version"]), match["name"]) if match else None

@@ -43,6 +43,7 @@ def _single(name: str, zh: str, en: str, *hidden: str) -> Owned:
 
 OWNED = (
     _owned("exports", "导出过的数据包", "Exports that were asked for"),
+    _owned("uploads", "还没有提交的上传", "Uploads that are not committed yet"),
     _owned("jobs", "制作任务及其进度", "What was asked to be made, and how far it came", "live", "request_id"),
     _owned("ai_analyses", "画面解读", "Readings of drawings", "made_of"),
     _owned("artworks", "作品：名字、故事、版本", "Artworks: titles, stories, versions"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from pymongo import IndexModel
 
-from studio import artworks, clients, erasures, events, exports, jobs, media_assets
+from studio import announced_uploads, artworks, clients, erasures, events, exports, jobs, media_assets
 from studio.analyses import Analysis
 from studio.consents import Consents
 from studio.migration_records import MigrationRecord
@@ -26,6 +26,7 @@ COLLECTIONS: dict[str, Collection] = {
     "clients": Collection(clients.Client, clients.INDEXES),
     "artworks": Collection(artworks.Artwork, artworks.INDEXES),
     "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
+    "uploads": Collection(announced_uploads.AnnouncedUpload, announced_uploads.INDEXES),
     "jobs": Collection(jobs.Job, jobs.INDEXES),
     "ai_analyses": Collection(Analysis),
     "events": Collection(events.Event, events.INDEXES),

@@ -9,6 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
 from studio.analyses import Analyses
+from studio.announced_uploads import AnnouncedUploads
 from studio.artworks import Artworks
 from studio.clients import Clients
 from studio.consents import ConsentRecords
@@ -51,6 +52,7 @@ class Studio:
         self.media_links = MediaLinks(settings)
         self.providers = Providers(settings, self.objects)
         self.clients = Clients(self.database["clients"], self.loops)
+        self.announced_uploads = AnnouncedUploads(self.database["uploads"], self.loops)
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
         self.artworks = Artworks(self.database["artworks"], self.loops)
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)

@@ -168,7 +168,7 @@ async def capture_job(
     job, language = await _find(studio, owner, job_id), language_of(request)
     moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
-    video_url = (await view_artwork(studio, artwork, links, language)).video_url if artwork else None
+    video_url = (await view_artwork(studio, links, artwork, language)).video_url if artwork else None
     view = view_capture(moved or job, language, video_url=video_url)
     return Response(view, status_code=202 if moved else 200, headers=_location(job))
 

@@ -9,6 +9,7 @@ from litestar.params import FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Meta
 
+from actors import with_thumbnail
 from app.dependencies import Owner, TheLinks, TheMediaDoor, TheStudio
 from app.errors import AnyRequest
 from app.identity import provide_owner
@@ -68,7 +69,8 @@ def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio
 @post("/media/commit", status_code=201, sync_to_thread=True)
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
-    return view_asset(links, uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size))
+    asset = uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size, store=with_thumbnail)
+    return view_asset(links, asset)
 
 
 @route("/media/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)

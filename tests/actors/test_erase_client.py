@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from dramatiq.errors import ConnectionError as BrokerConnectionError
 
 from app.client import Client, Json
 from app.stack import Servers
-from studio.privacy import is_personal
-from studio.records import owner_of
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
 from tests.product import Product, new_artwork, new_client
