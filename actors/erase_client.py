@@ -87,11 +87,13 @@ def is_stopping(owner: str, messages: list[Named]) -> bool:
 
 
 def sizes_of_objects(owner: str, ids: Ids) -> dict[str, int]:
-    """Some of the client's objects: what lies in his folder, and what documents of his name elsewhere."""
+    """Some of the client's objects: what lies in his folder, and imported films that are nobody else's."""
     prefix = owner_prefix(owner)
     inside = {one.key: one.size for one in islice(studio.objects.list_objects(prefix), BATCH)}
     assets = studio.media_assets.by_ids(owner, set(ids.get("media_assets", []))).now().values()
-    return inside | {asset.key: asset.size for asset in assets if not asset.key.startswith(prefix)}
+    outside = {asset.key: asset.size for asset in assets if not asset.key.startswith(prefix)}
+    shared = studio.media_assets.shared_keys(owner, outside)
+    return inside | {key: size for key, size in outside.items() if key not in shared}
 
 
 def remove_objects(erasure: Erasure, batch: Batch) -> None:

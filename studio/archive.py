@@ -129,19 +129,19 @@ def _readme() -> str:
 
 def _told(owned: Owned, document: Document, owner: str) -> Document:
     """A document as its owner may read it: without internals, and with paths in the archive for keys in the bucket."""
-    told = {name: _with_paths(name, value, owner) for name, value in document.items() if name not in owned.hidden}
-    return {"id": told.pop("_id"), **told} if "_id" in told else told
 
+    def told(name: str, value: Any) -> Any:
+        match value:
+            case str() if name == "key" or name.endswith("_key"):
+                return path_of(value, owner)
+            case dict():
+                return {inner: told(inner, item) for inner, item in value.items() if inner not in owned.hidden}
+            case list():
+                return [told(name, item) for item in value]
+        return value
 
-def _with_paths(name: str, value: Any, owner: str) -> Any:
-    match value:
-        case str() if name == "key" or name.endswith("_key"):
-            return path_of(value, owner)
-        case dict():
-            return {inner: _with_paths(inner, item, owner) for inner, item in value.items()}
-        case list():
-            return [_with_paths(name, item, owner) for item in value]
-    return value
+    shown: Document = told("", document)
+    return {"id": shown.pop("_id"), **shown} if "_id" in shown else shown
 
 
 def _json_list(documents: Iterable[Document]) -> Iterator[bytes]:

@@ -22,7 +22,7 @@ _EXPORT = re.compile(r"clients/[\w-]+/exports/(?P<name>[\w-]+)\.zip")
 
 
 class Place(NamedTuple):
-    """What the key of any object tells. The name is the id of an upload, an asset or an export, which has no artwork."""
+    """What the key of any object tells. The name is the id of an upload, an asset, or an export (without an artwork)."""
 
     artwork_id: str
     folder: str

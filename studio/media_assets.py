@@ -52,6 +52,7 @@ class MediaAsset(Record, frozen=True, kw_only=True):
 
 INDEXES = [
     IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
+    IndexModel([("key", ASCENDING), ("owner", ASCENDING)], name="key"),
     IndexModel(
         [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
     ),
@@ -83,6 +84,11 @@ class MediaAssets:
 
     def delete(self, assets: Iterable[MediaAsset], *, session: ClientSession) -> None:
         self._collection.delete_many({"_id": {"$in": [asset.id for asset in assets]}}, session=session)
+
+    def shared_keys(self, owner: str, keys: Iterable[str]) -> set[str]:
+        """Which of these objects somebody else's media are, too: an imported film can be."""
+        found = self._collection.find({"key": {"$in": list(keys)}, "owner": {"$ne": owner}}, {"key": 1})
+        return {document["key"] for document in found}
 
     def list_outside(self, owner: str, prefix: str) -> Read[list[MediaAsset]]:
         """Those whose objects lie elsewhere than under a prefix: films that were imported."""

@@ -25,7 +25,7 @@ class Owned:
     """What its documents are, for the person they belong to."""
     owner_field: str = "owner"
     hidden: frozenset[str] = frozenset()
-    """Fields that mean nothing outside of the program, and are left out of an export."""
+    """Fields that mean nothing outside of the program, and are left out of an export at whatever depth."""
 
     def of(self, owner: str) -> Document:
         """Finds the documents of an owner."""
@@ -44,7 +44,13 @@ def _single(name: str, zh: str, en: str, *hidden: str) -> Owned:
 OWNED = (
     _owned("exports", "导出过的数据包", "Exports that were asked for"),
     _owned("uploads", "还没有提交的上传", "Uploads that are not committed yet"),
-    _owned("jobs", "制作任务及其进度", "What was asked to be made, and how far it came", "live", "request_id"),
+    _owned(
+        "jobs",
+        "制作任务及其进度",
+        "What was asked to be made, and how far it came",
+        # What was handed to a provider is in the artwork, and its answer is for us alone.
+        *("live", "request_id", "request", "provider_id", "clip"),
+    ),
     _owned("ai_analyses", "画面解读", "Readings of drawings", "made_of"),
     _owned("artworks", "作品：名字、故事、版本", "Artworks: titles, stories, versions"),
     _owned("media_assets", "画、录音和影片的文件信息", "Facts about drawings, recordings and films", "etag", "source"),

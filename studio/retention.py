@@ -74,7 +74,9 @@ def purge(studio: Studio, artwork: Artwork, session: ClientSession) -> list[Medi
 
 
 def remove_objects(studio: Studio, assets: list[MediaAsset]) -> None:
-    """Remove the objects of assets that are gone."""
+    """Remove the objects of assets that are gone, except for what is somebody else's, too."""
     for asset in assets:
+        shared = studio.media_assets.shared_keys(asset.owner, asset.keys)
         for key in asset.keys:
-            studio.objects.delete(key)
+            if key not in shared:
+                studio.objects.delete(key)
