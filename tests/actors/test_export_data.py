@@ -133,9 +133,7 @@ def test_an_export_of_somebody_who_was_erased_meanwhile_is_not_kept(
 def test_a_file_that_is_gone_is_told_and_keeps_nobody_from_the_rest(
     product: Product, owner: str, tmp_path: Path
 ) -> None:
-    kept, gone = (
-        belongings.asset(product, owner, new_id(), tmp_path, key=key) for key in ("", "public/gone.mp4")
-    )
+    kept, gone = (belongings.asset(product, owner, new_id(), tmp_path, key=key) for key in ("", "public/gone.mp4"))
     product.studio.objects.delete(gone.key)
     target = io.BytesIO()
     archive.write_archive(product.studio, owner, target)
