@@ -5,8 +5,11 @@ from __future__ import annotations
 from litestar.di import NamedDependency
 
 from app.forecasts import Forecasts
+from app.identity import Identity
+from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor
+from app.tokens import Tokens
 from app.views import Links
 from broker import MongoBroker
 from studio.studio import Studio
@@ -16,5 +19,8 @@ TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
 TheForecasts = NamedDependency[Forecasts]
+TheIdentity = NamedDependency[Identity]
+TheTokens = NamedDependency[Tokens]
+TheLimits = NamedDependency[Limits]
 TheMediaDoor = NamedDependency[MediaDoor]
 TheLinks = NamedDependency[Links]

@@ -22,7 +22,8 @@ _EXPORT = re.compile(r"clients/[\w-]+/exports/(?P<name>[\w-]+)\.zip")
 
 
 class Place(NamedTuple):
-    """What the key of any object tells. The name is the id of an upload, an asset, or an export (without an artwork)."""
+    """What the key of any object tells. The name is the id of an upload, an asset or an export; the last has no
+    artwork."""
 
     artwork_id: str
     folder: str

@@ -61,6 +61,7 @@ OWNED = (
 )
 NOT_PERSONAL = {
     "erasures": "receipts: counts and times, and an owner only until he is erased",
+    "request_counters": "how often somebody called, under a digest that changes daily and leads back to nobody",
     "migrations": "changes of the database",
     "step_times": "how long steps take, by provider",
     "walks": "how far housekeeping is",

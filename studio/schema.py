@@ -8,7 +8,17 @@ from typing import NamedTuple
 import msgspec
 from pymongo import IndexModel
 
-from studio import announced_uploads, artworks, clients, erasures, events, exports, jobs, media_assets
+from studio import (
+    announced_uploads,
+    artworks,
+    clients,
+    erasures,
+    events,
+    exports,
+    jobs,
+    media_assets,
+    request_counters,
+)
 from studio.analyses import Analysis
 from studio.consents import Consents
 from studio.migration_records import MigrationRecord
@@ -37,5 +47,6 @@ COLLECTIONS: dict[str, Collection] = {
     "step_times": Collection(StepTime),
     "statistics": Collection(DayOfJobs),
     "walks": Collection(Walk),
+    request_counters.COLLECTION: Collection(request_counters.RequestCounter, request_counters.INDEXES),
     "migrations": Collection(MigrationRecord),
 }

@@ -24,6 +24,7 @@ from studio.objects import ObjectStore
 from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
+from studio.request_counters import RequestCounters
 from studio.settings import Settings
 from studio.statistics import Statistics
 from studio.step_times import StepTimes
@@ -65,6 +66,7 @@ class Studio:
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
+        self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""

@@ -16,9 +16,11 @@ from app.routes.privacy import (
     start_export,
     update_consents,
 )
+from app.routes.tickets import create_ticket
 
 ROUTES = [
     init,
+    create_ticket,
     presign_upload,
     commit_media,
     read_media,

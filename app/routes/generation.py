@@ -20,6 +20,7 @@ from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.forecasts import Forecasts
+from app.limits import Calls
 from app.live import Hub
 from app.payloads import Id, Payload, Story, Title
 from app.views import CaptureView, JobsView, JobView, view_artwork, view_capture, view_event, view_job
@@ -59,7 +60,7 @@ class JobCreate(Payload, frozen=True, kw_only=True):
         return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
 
 
-@post("/generation/jobs", status_code=202)
+@post("/generation/jobs", status_code=202, counted_as=Calls.JOBS)
 async def create_job(
     data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -134,7 +135,7 @@ async def get_job(
     return view_job(job, language_of(request), await forecasts.of(job))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202)
+@post("/generation/jobs/{job_id:str}/retry", status_code=202, counted_as=Calls.JOBS)
 async def retry_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -156,7 +157,7 @@ async def cancel_job(
     return await _accepted(await to_thread.run_sync(wishes.cancel, job), forecasts, request)
 
 
-@post("/generation/jobs/{job_id:str}/capture", status_code=200)
+@post("/generation/jobs/{job_id:str}/capture", status_code=200, counted_as=Calls.JOBS)
 async def capture_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> Response[CaptureView]:
@@ -173,7 +174,7 @@ async def capture_job(
     return Response(view, status_code=202 if moved else 200, headers=_location(job))
 
 
-@get("/generation/jobs/{job_id:str}/events")
+@get("/generation/jobs/{job_id:str}/events", takes_ticket=True)
 async def stream_job_events(
     job_id: FromPath[str],
     owner: Owner,

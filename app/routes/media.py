@@ -10,9 +10,9 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from actors import with_thumbnail
-from app.dependencies import Owner, TheLinks, TheMediaDoor, TheStudio
+from app.dependencies import Owner, TheIdentity, TheLinks, TheMediaDoor, TheStudio
 from app.errors import AnyRequest
-from app.identity import provide_owner
+from app.limits import Calls
 from app.payloads import Id, Mime, Payload
 from app.views import MediaAssetView, View, view_asset
 from studio import uploads
@@ -52,7 +52,7 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=0)] | None = None
 
 
-@post("/upload/presign", status_code=201, sync_to_thread=True)
+@post("/upload/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
@@ -66,7 +66,7 @@ def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio
     )
 
 
-@post("/media/commit", status_code=201, sync_to_thread=True)
+@post("/media/commit", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
     asset = uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size, store=with_thumbnail)
@@ -78,6 +78,7 @@ async def read_media(
     request: AnyRequest,
     studio: TheStudio,
     media_door: TheMediaDoor,
+    identity: TheIdentity,
     *,
     e: _Part = "",
     t: _Part = "",
@@ -94,7 +95,7 @@ async def read_media(
     if s:
         seconds_left = studio.media_links.seconds_left(key, mime=t, expires=e, signature=s)
         return await media_door.open(request, key, mime=t, seconds_left=seconds_left, save=download)
-    if not await _is_own(studio, provide_owner(request), key):
+    if not await _is_own(studio, identity.owner(request), key):
         raise StudioError("NOT_FOUND")
     seconds_left = studio.settings.presign_expires_s
     return await media_door.open(request, key, mime="", seconds_left=seconds_left, save=download)

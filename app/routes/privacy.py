@@ -13,6 +13,7 @@ from pymongo.client_session import ClientSession
 from actors import send_erasure, send_export
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.payloads import Payload
 from app.views import (
     ConsentsView,
@@ -69,7 +70,7 @@ def update_consents(data: JSONBody[ConsentsUpdate], owner: Owner, studio: TheStu
     return view_consents(studio.consents.decide(owner, decisions, notice_version=data.notice_version))
 
 
-@get(EXPORT)
+@get(EXPORT, counted_as=Calls.CHANGES)
 async def get_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
     """The newest export of everything that is kept of the client; where there is none, one is begun."""
     export = await studio.exports.get_newest(owner)
@@ -78,13 +79,13 @@ async def get_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Respon
     return _export_answer(export, links)
 
 
-@post(EXPORT, status_code=202, sync_to_thread=True)
+@post(EXPORT, status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def start_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
     """Begin a new export. One that is being prepared is not begun again; an older one goes when this one is ready."""
     return _export_answer(_begin_export(studio, owner), links)
 
 
-@delete("/api/v1/privacy/data", status_code=202, sync_to_thread=True)
+@delete("/api/v1/privacy/data", status_code=202, sync_to_thread=True, is_sighting=False)
 def erase_data(owner: Owner, studio: TheStudio) -> Response[ReceiptView]:
     """Erase everything of the client, for good. The receipt tells how far that is, and names nobody."""
 
