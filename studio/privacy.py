@@ -10,7 +10,6 @@ from pymongo.database import Database
 
 from studio.language import Text
 from studio.records import Document
-from studio.settings import QUEUE_PREFIX
 
 Ids = dict[str, list[Any]]
 """Ids of documents, by collection."""
@@ -59,6 +58,7 @@ OWNED = (
     _single("event_counters", "通知的编号", "The number of the newest piece of news"),
     _single("clients", "第一次和最近一次使用的时间", "When this client was first and last here"),
 )
+# Why the others are not a client's. What names of his work the queues hold is found by the ids of his documents.
 NOT_PERSONAL = {
     "erasures": "receipts: counts and times, and an owner only until he is erased",
     "request_counters": "how often somebody called, under a digest that changes daily and leads back to nobody",
@@ -67,15 +67,6 @@ NOT_PERSONAL = {
     "walks": "how far housekeeping is",
     "statistics": "how many jobs ended how, by day",
 }
-
-
-def is_personal(collection: str) -> bool:
-    """Whether a collection holds documents of clients. Raises LookupError for one that nobody has thought about."""
-    if collection in NOT_PERSONAL or collection.startswith(f"{QUEUE_PREFIX}_"):
-        return False
-    if collection not in {owned.name for owned in OWNED}:
-        raise LookupError(f"{collection} belongs into studio.privacy: is it of clients or not?")
-    return True
 
 
 def list_ids(database: Database[Document], owner: str, *, limit: int) -> Ids:
