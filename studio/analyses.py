@@ -32,6 +32,10 @@ class Analyses:
     def delete(self, artwork_id: str, *, session: ClientSession) -> None:
         self._collection.delete_one({"_id": artwork_id}, session=session)
 
+    def by_ids(self, owner: str, artwork_ids: list[str]) -> Read[dict[str, Analysis]]:
+        """The readings of several artworks, each under its artwork's id."""
+        return self._reads.by_id({"_id": {"$in": artwork_ids}, "owner": owner})
+
     def put(self, owner: str, artwork_id: str, *, made_of: str, reading: Reading, session: ClientSession) -> None:
         """Store the reading of an artwork's drawing in place of an older one."""
         fields = {

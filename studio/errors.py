@@ -137,6 +137,12 @@ REGISTRY: dict[str, ErrorKind] = {
             "Use the nextCursor of the page before, or begin at the first page.",
         ),
     ),
+    "TIME_ZONE_UNKNOWN": _row(
+        400,
+        400,
+        zh=("不认识这个时区。", "请使用 IANA 时区名称，例如 Asia/Shanghai。"),
+        en=("There is no such time zone.", "Use an IANA name such as Europe/Berlin."),
+    ),
     "NOT_FOUND": _row(
         404,
         404,

@@ -54,6 +54,7 @@ OWNED = (
     _owned("artworks", "作品：名字、故事、版本", "Artworks: titles, stories, versions"),
     _owned("media_assets", "画、录音和影片的文件信息", "Facts about drawings, recordings and films", "etag", "source"),
     _owned("events", "任务进度的通知记录，保留 30 天", "News about jobs, kept for 30 days", "_id"),
+    _single("profiles", "孩子的资料：昵称、年龄、简介、头像", "What was told about the child, and its picture"),
     _single("consents", "同意与撤回的记录", "What was agreed to and withdrawn, and when"),
     _single("event_counters", "通知的编号", "The number of the newest piece of news"),
     _single("clients", "第一次和最近一次使用的时间", "When this client was first and last here"),

@@ -22,10 +22,13 @@ def due_media(studio: Studio, assets: list[MediaAsset], *, now: datetime) -> lis
     for artwork in studio.artworks.list_using(assets).now():
         for asset_id in artwork.asset_ids:
             users[asset_id].append(artwork)
+    avatars = studio.profiles.avatars({asset.owner for asset in assets})
     busy = studio.jobs.busy_artworks({artwork.id for artworks in users.values() for artwork in artworks})
 
     def is_due(asset: MediaAsset) -> bool:
         used_by = users[asset.id]
+        if asset.id in avatars:
+            return False
         if not used_by:
             return now - asset.created_at > timedelta(days=studio.settings.retain_failed_days)
         is_at_work = any(artwork.id in busy for artwork in used_by)
@@ -66,6 +69,7 @@ def purge(studio: Studio, artwork: Artwork, session: ClientSession) -> list[Medi
     assets = studio.media_assets.list_of(artwork.owner, artwork.id, artwork.asset_ids).now(session=session)
     others = studio.artworks.list_using(assets).now(session=session)
     in_use = {asset_id for other in others for asset_id in other.asset_ids}
+    in_use |= studio.profiles.avatars([artwork.owner], session=session)
     gone = [asset for asset in assets if asset.id not in in_use]
     studio.media_assets.delete(gone, session=session)
     studio.analyses.delete(artwork.id, session=session)

@@ -22,6 +22,7 @@ from studio import (
 from studio.analyses import Analysis
 from studio.consents import Consents
 from studio.migration_records import MigrationRecord
+from studio.profiles import Profile
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
 from studio.walks import Walk
@@ -48,5 +49,6 @@ COLLECTIONS: dict[str, Collection] = {
     "statistics": Collection(DayOfJobs),
     "walks": Collection(Walk),
     request_counters.COLLECTION: Collection(request_counters.RequestCounter, request_counters.INDEXES),
+    "profiles": Collection(Profile),
     "migrations": Collection(MigrationRecord),
 }

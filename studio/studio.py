@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pymongo import AsyncMongoClient, MongoClient
@@ -21,6 +22,7 @@ from studio.media_assets import MediaAssets
 from studio.media_links import MediaLinks
 from studio.migrations import migrate
 from studio.objects import ObjectStore
+from studio.profiles import Profiles
 from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
@@ -57,6 +59,7 @@ class Studio:
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
         self.artworks = Artworks(self.database["artworks"], self.loops)
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
+        self.profiles = Profiles(self.database["profiles"], self.loops, self.media_assets)
         self.events = Events(self.database["events"], self.database["event_counters"])
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
         self.consents = ConsentRecords(self.database["consents"], self.loops)
@@ -72,6 +75,11 @@ class Studio:
         """Bring the database and the bucket into the shape that this version needs."""
         migrate(self.database)
         self.objects.ensure_bucket()
+
+    def now(self) -> datetime:
+        """The database server's time, by which everything is dated."""
+        time: datetime = self.database.command("hello")["localTime"]
+        return time
 
     def close(self) -> None:
         self.client.close()

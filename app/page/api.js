@@ -20,6 +20,8 @@ export class Problem extends Error {
 
 export const get = async (path) => (await request(path)).json();
 
+export const getFile = async (path) => (await request(path)).blob();
+
 export async function post(path, body = {}) {
   const headers = { "Content-Type": "application/json" };
   return (await request(path, { method: "POST", body: JSON.stringify(body), headers })).json();

@@ -1,6 +1,8 @@
 // The page of one family: the gallery, a new story, one artwork.
 
 import { get, hasEnded, post, Problem, upload, watch } from "./api.js";
+import { announce, button, el, fileButton, heading, problemCard } from "./elements.js";
+import { showGrow } from "./grow.js";
 import { day, language, say, setLanguage } from "./words.js";
 
 const main = document.getElementById("main");
@@ -10,45 +12,6 @@ let leaving = new AbortController();
 let mendedAt = 0;
 // What was entered for the next story; it outlives a change of language and a look at the gallery.
 let draft = newDraft();
-
-// --- Elements ---
-
-/** An element; children that are null or false are left out, strings become text nodes. */
-function el(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.flat().filter((child) => child !== null && child !== false));
-  return node;
-}
-
-function button(key, onclick, attributes = {}) {
-  return el("button", { type: "button", onclick, ...attributes }, say(key));
-}
-
-function heading(text) {
-  document.title = `${text} · ${say("name")}`;
-  return el("h1", { tabindex: -1 }, text);
-}
-
-/** An error of the API, of a job or of the page itself, and what can be done about it. */
-function problemCard(problem, ...actions) {
-  if (problem instanceof Error && !(problem instanceof Problem)) {
-    console.error(problem);
-    problem = Problem.of("unexpected");
-  }
-  return el("section", { class: "card problem", role: "alert" },
-    el("p", {}, el("strong", {}, problem.message)),
-    el("p", {}, problem.nextStep),
-    problem.status >= 500 && el("p", { class: "hint" }, say("requestId", { id: problem.requestId })),
-    actions);
-}
-
-function announce(text) {
-  document.getElementById("news").textContent = text;
-}
 
 // --- The gallery ---
 
@@ -134,13 +97,6 @@ async function showNew(signal) {
     el("fieldset", { class: "card" }, el("legend", {}, el("label", { for: "title" }, say("title"))),
       title, el("p", { class: "hint" }, say("titleHint"))),
     trouble, make, state)];
-}
-
-/** A file input that looks like a button. */
-function fileButton(key, attributes, use) {
-  const onchange = () => input.files[0] && use(input.files[0]);
-  const input = el("input", { type: "file", class: "unseen", id: key, onchange, ...attributes });
-  return [input, el("label", { class: "button quiet", for: key }, say(key))];
 }
 
 function pictureField() {
@@ -365,7 +321,10 @@ function readingCard(reading, coverUrl) {
 
 // --- Which view is shown ---
 
-const VIEWS = [[/^#\/new$/, showNew], [/^#\/artworks\/([\w-]+)$/, showArtwork], [/^/, showGallery]];
+const VIEWS = [
+  [/^#\/new$/, showNew], [/^#\/artworks\/([\w-]+)$/, showArtwork],
+  [/^#\/grow(?:\/(week|month))?$/, showGrow], [/^/, showGallery],
+];
 
 async function render() {
   leaving.abort();

@@ -3,6 +3,7 @@
 from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
 from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
+from app.routes.grow import change_profile, get_profile, get_report, get_report_document, get_report_picture
 from app.routes.health import healthz
 from app.routes.init import init
 from app.routes.media import commit_media, presign_upload, read_media
@@ -42,6 +43,11 @@ ROUTES = [
     start_export,
     erase_data,
     get_receipt,
+    get_profile,
+    change_profile,
+    get_report,
+    get_report_picture,
+    get_report_document,
     healthz,
     show_page,
     get_page_file,

@@ -2,6 +2,7 @@
 
 from app.views.analyses import AnalysisView, view_analysis
 from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
+from app.views.grow import ProfileView, ReportView, view_profile, view_report
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
 from app.views.media import MediaAssetView, view_asset
@@ -30,7 +31,9 @@ __all__ = [
     "Links",
     "MediaAssetView",
     "NoticeView",
+    "ProfileView",
     "ReceiptView",
+    "ReportView",
     "View",
     "view_analysis",
     "view_artwork",
@@ -42,5 +45,7 @@ __all__ = [
     "view_gallery",
     "view_job",
     "view_notice",
+    "view_profile",
     "view_receipt",
+    "view_report",
 ]

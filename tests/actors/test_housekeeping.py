@@ -47,11 +47,12 @@ def test_media_that_nothing_uses_goes_after_a_week(product: Product, owner: str,
     used = artwork(product, owner, tmp_path)
     cover = product.studio.media_assets.load(used.cover_asset_id or "").now()
     assert cover is not None
-    old, new = (asset(product, owner, used.id, tmp_path) for _ in range(2))
-    for one, days in ((cover, 30), (old, 8), (new, 6)):
+    avatar, old, new = (asset(product, owner, used.id, tmp_path) for _ in range(3))
+    product.studio.profiles.change(owner, {"avatar_asset_id": avatar.id})
+    for one, days in ((cover, 30), (avatar, 30), (old, 8), (new, 6)):
         let_time_pass(product, "media_assets", one.id, "created_at", days=days)
     review_media.fn()
-    assert [is_there(product, one) for one in (cover, old, new)] == [True, False, True]
+    assert [is_there(product, one) for one in (cover, avatar, old, new)] == [True, True, False, True]
 
 
 def recording_of(product: Product, owner: str, folder: Path, *, days: float) -> tuple[Artwork, MediaAsset]:
