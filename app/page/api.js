@@ -22,10 +22,11 @@ export const get = async (path) => (await request(path)).json();
 
 export const getFile = async (path) => (await request(path)).blob();
 
-export async function post(path, body = {}) {
-  const headers = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", body: JSON.stringify(body), headers })).json();
-}
+export const post = async (path, body = {}) => (await send("POST", path, body)).json();
+
+export const put = async (path, body) => (await send("PUT", path, body)).json();
+
+export const remove = (path) => request(path, { method: "DELETE" });
 
 /** Presign, put and commit one file; the id of the media asset that came of it. */
 export async function upload(file, type) {
@@ -85,6 +86,11 @@ async function* events(jobId, last, signal) {
       if (fields.data) yield fields;
     }
   }
+}
+
+function send(method, path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return request(path, { method, body: JSON.stringify(body), headers });
 }
 
 async function request(path, options = {}) {

@@ -3,6 +3,7 @@
 import { get, hasEnded, post, Problem, upload, watch } from "./api.js";
 import { announce, button, el, fileButton, heading, problemCard } from "./elements.js";
 import { showGrow } from "./grow.js";
+import { showPrivacy } from "./privacy.js";
 import { day, language, say, setLanguage } from "./words.js";
 
 const main = document.getElementById("main");
@@ -323,7 +324,7 @@ function readingCard(reading, coverUrl) {
 
 const VIEWS = [
   [/^#\/new$/, showNew], [/^#\/artworks\/([\w-]+)$/, showArtwork],
-  [/^#\/grow(?:\/(week|month))?$/, showGrow], [/^/, showGallery],
+  [/^#\/grow(?:\/(week|month))?$/, showGrow], [/^#\/privacy$/, showPrivacy], [/^/, showGallery],
 ];
 
 async function render() {

@@ -18,12 +18,14 @@ from app import samples
 from app.client import Client, Json
 from broker import run_in_transaction
 from studio import archive
+from studio.consents import Purpose
 from studio.errors import NotNow
 from studio.exports import Export, ExportStatus
 from studio.privacy import OWNED
 from studio.records import new_id, owner_of
 from tests.actors import belongings
 from tests.app.traces import Traces
+from tests.app.uploads import picture, put
 from tests.product import Product, new_artwork
 from tests.waiting import eventually
 
@@ -47,6 +49,9 @@ def test_an_export_holds_everything_and_can_be_checked(
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
     for _ in client.watch(job["jobId"], patience_s=60):
         pass
+    waiting = put(client, picture())
+    client.post("/grow/profile", {"nickname": "Fox"})
+    product.studio.consents.decide(traces.owner, {Purpose.REPORTS: True}, notice_version="1")
     eventually(
         lambda: not product.studio.database["queue_default"].find_one({"state": {"$in": ["QUEUED", "CONSUMED"]}})
     )
@@ -66,7 +71,8 @@ def test_an_export_holds_everything_and_can_be_checked(
     documents = {owned.name: json.loads(files[f"data/{owned.name}.json"]) for owned in OWNED}
     assert [one["title"] for one in documents["artworks"]] == [TITLE]
     assert documents["artworks"][0]["id"] == artwork["artworkId"]
-    assert {name for name, told in documents.items() if not told} == {"uploads", "consents"}
+    assert all(documents.values()), "there is something of everything"
+    assert len(files[documents["uploads"][0]["key"]]) == waiting["size"]
     assert len(files) == len(keys) + len(OWNED) + 1
     for asset in documents["media_assets"]:
         assert len(files[asset["key"]]) == asset["size"], "a record leads to its file"
