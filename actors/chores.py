@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import dramatiq
 
 from actors.waiting import waiting
-from broker import current_delivery
+from broker import Canceled, current_delivery
 
 CHORE = 5
 """The priority of what nobody waits for."""
@@ -33,7 +34,7 @@ def chore(*, priority: int = CHORE) -> Callable[[Callable[..., None]], dramatiq.
         )
         @functools.wraps(work)
         def run(*args: str) -> None:
-            with waiting():
+            with waiting(), suppress(Canceled):
                 work(*args)
 
         return run

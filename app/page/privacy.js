@@ -80,7 +80,8 @@ function exportCard(signal) {
     const again = button("newExport", () => prepare(() => post(EXPORT)), { class: "quiet" });
     if (status !== "ready") return [problemCard(Problem.of("exportFailed"), again)];
     announce(say("exportReady"));
-    const facts = { size: (size / 1e6).toFixed(1), made: day(createdAt), gone: day(expiresAt) };
+    const amount = size < 1e6 ? `${Math.ceil(size / 1e3)} kB` : `${(size / 1e6).toFixed(1)} MB`;
+    const facts = { size: amount, made: day(createdAt), gone: day(expiresAt) };
     return [
       el("div", { class: "row" }, el("a", { class: "button", href: url, download: true }, say("saveExport")), again),
       el("p", { class: "hint" }, say("exportFacts", facts)),
