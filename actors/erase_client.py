@@ -105,5 +105,5 @@ def remove_objects(erasure: Erasure, batch: Batch) -> None:
 def remove_documents(erasure: Erasure, owner: str, ids: Ids, messages: list[Named], session: ClientSession) -> None:
     """Remove documents, the messages that name them, and count both."""
     documents = privacy.delete(studio.database, owner, ids, session=session)
-    count = naming.remove(broker, messages, session=session)
+    count = naming.remove(broker, messages)
     studio.erasures.count(erasure, documents=documents, messages=count, session=session)

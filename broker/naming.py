@@ -6,15 +6,15 @@ Nothing indexes the arguments of messages, so each search reads its queues from 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pymongo.client_session import ClientSession
-
 from broker.documents import LIVE, State
 from broker.errors import driver_errors
+from broker.transaction import current_session
 
 if TYPE_CHECKING:
     from broker.broker import MongoBroker
@@ -36,7 +36,7 @@ class Named:
 def list_naming(broker: MongoBroker, words: Collection[str]) -> list[Named]:
     """The messages, whatever their state, that have one of these strings among their positional arguments.
 
-    Raises ConnectionError.
+    Those whose arguments only Dramatiq's encoder can read are not looked into. Raises ConnectionError.
     """
     query = {"msg.args": {"$in": list(words)}}
     with driver_errors():
@@ -47,13 +47,16 @@ def list_naming(broker: MongoBroker, words: Collection[str]) -> list[Named]:
         ]
 
 
-def remove(broker: MongoBroker, found: Iterable[Named], *, session: ClientSession | None = None) -> int:
-    """Remove messages for good; returns how many. One that runs meanwhile can settle nothing any more.
+def remove(broker: MongoBroker, found: Iterable[Named]) -> int:
+    """Remove messages for good, with the transaction around the caller if there is one; returns how many were there.
 
-    Raises the driver's errors.
+    Whoever runs one of them can settle nothing any more, as if its lease had run out. Raises ConnectionError, and in a
+    transaction the driver's own errors.
     """
+    session = current_session()
     count = 0
-    for queue_name, messages in groupby(found, key=lambda message: message.queue_name):
-        ids = [UUID(message.message_id) for message in messages]
-        count += broker.queues[queue_name].delete_many({"_id": {"$in": ids}}, session=session).deleted_count
+    with nullcontext() if session else driver_errors():
+        for queue_name, messages in groupby(found, key=lambda message: message.queue_name):
+            ids = [UUID(message.message_id) for message in messages]
+            count += broker.queues[queue_name].delete_many({"_id": {"$in": ids}}, session=session).deleted_count
     return count
