@@ -19,21 +19,21 @@ from studio.records import server_time
 BATCH = 200
 PREPARE_WITHIN = timedelta(days=1)
 """An export that is not ready by then has lost its message."""
-ORPHAN_AFTER_HOURS = 24
+ORPHAN_AFTER_S = 24 * 3600
 """Longer than any step takes from its first object to its document."""
 
 
 @chore()
 def sweep_uploads() -> None:
     """Remove uploads that were never committed."""
-    _again_if(uploads.sweep(studio, 3600 * studio.settings.retain_uploads_hours) == uploads.SWEEP_AT_ONCE)
+    _again_if(uploads.sweep(studio, _upload_age_s()) == uploads.SWEEP_AT_ONCE)
 
 
 @chore()
 def sweep_orphans() -> None:
     """Remove objects that belong to no document."""
-    hours = max(ORPHAN_AFTER_HOURS, studio.settings.retain_uploads_hours)
-    swept = orphans.sweep_orphans(studio, 3600 * hours, after=studio.walks.position("orphans"))
+    age_s = max(ORPHAN_AFTER_S, _upload_age_s())
+    swept = orphans.sweep_orphans(studio, age_s, after=studio.walks.position("orphans"))
     _walk_on("orphans", swept.last)
 
 
@@ -93,6 +93,12 @@ def resume_erasures() -> None:
     """Send the messages of erasures that are not finished: what became a dead letter has to be tried again."""
     for erasure in studio.erasures.list_open(limit=BATCH).now():
         send_erasure(erasure)
+
+
+def _upload_age_s() -> int:
+    """How long an upload is waited for: never less than its presigned address works."""
+    settings = studio.settings
+    return max(3600 * settings.retain_uploads_hours, settings.presign_expires_s)
 
 
 def _begin_erasure(client: Client, session: ClientSession) -> None:

@@ -20,6 +20,7 @@ DAY_S = 24 * 3600.0
 """A machine that is off at night makes up for it when it is on: retention is no matter of the hour."""
 
 
+# In UTC: what walks through everything does so at night where most families are, in China.
 SCHEDULES = [
     Schedule("roll_up_statistics", "5 * * * *", roll_up_statistics),
     Schedule("sweep_uploads", "11 * * * *", sweep_uploads),

@@ -1,6 +1,8 @@
 """Exports: archives of everything that is kept of a client, made on request and kept for a week.
 
-preparing -> ready | failed
+    preparing -> ready | failed
+
+A failed one is kept as long, for whoever comes back to see what became of it.
 """
 
 from __future__ import annotations

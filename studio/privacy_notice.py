@@ -138,7 +138,9 @@ def _recipients(settings: Settings, language: Language) -> str:
         for setting in ("video_provider", "llm_provider", "asr_provider")
         if (provider := getattr(settings, setting)) != "local"
     ]
-    return ("" if language == "zh" else " ").join(outside) or recipients["nobody"].in_(language)
+    if not outside:
+        return recipients["nobody"].in_(language)
+    return ("" if language == "zh" else " ").join([*outside, recipients["terms"].in_(language)])
 
 
 _UNITS = {"hour": " 小时", "day": " 天", "month": " 个月", "year": " 年"}

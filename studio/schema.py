@@ -9,6 +9,7 @@ import msgspec
 from pymongo import IndexModel
 
 from studio import (
+    analyses,
     announced_uploads,
     artworks,
     clients,
@@ -19,7 +20,6 @@ from studio import (
     media_assets,
     request_counters,
 )
-from studio.analyses import Analysis
 from studio.consents import Consents
 from studio.migration_records import MigrationRecord
 from studio.profiles import Profile
@@ -39,7 +39,7 @@ COLLECTIONS: dict[str, Collection] = {
     "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
     "uploads": Collection(announced_uploads.AnnouncedUpload, announced_uploads.INDEXES),
     "jobs": Collection(jobs.Job, jobs.INDEXES),
-    "ai_analyses": Collection(Analysis),
+    "ai_analyses": Collection(analyses.Analysis, analyses.INDEXES),
     "events": Collection(events.Event, events.INDEXES),
     "event_counters": Collection(events.EventCounter),
     "consents": Collection(Consents),

@@ -15,7 +15,6 @@ import httpx
 import pytest
 
 from app.client import Client, Json
-from app.stack import Servers
 from broker import run_in_transaction
 from studio.erasures import Erasure
 from studio.records import new_id, owner_of
@@ -97,7 +96,7 @@ def test_nothing_is_left_anywhere_of_a_client_who_was_erased(
 
 @pytest.mark.usefixtures("worker")
 def test_a_step_that_runs_is_stopped_and_its_provider_told(
-    client: Client, web: str, drawing: Path, product: Product, traces: Traces, monkeypatch: pytest.MonkeyPatch
+    client: Client, web: str, drawing: Path, product: Product, traces: Traces, *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetching = threading.Event()
 

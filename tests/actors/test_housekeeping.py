@@ -198,8 +198,8 @@ def test_an_archive_that_nothing_leads_to_is_an_orphan(
     product.studio.objects.upload(file, key, mime="application/zip")
     sweep_orphans.fn()
     assert product.studio.objects.head(key), "it may be on its way"
-    monkeypatch.setattr("actors.housekeeping.ORPHAN_AFTER_HOURS", -1)
-    changed = product.studio.settings.model_copy(update={"retain_uploads_hours": -1})
+    monkeypatch.setattr("actors.housekeeping.ORPHAN_AFTER_S", -1)
+    changed = product.studio.settings.model_copy(update={"retain_uploads_hours": -1, "presign_expires_s": -1})
     monkeypatch.setattr(product.studio, "settings", changed)
     sweep_orphans.fn()
     assert product.studio.objects.head(key) is None

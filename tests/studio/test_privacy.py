@@ -21,3 +21,9 @@ def test_every_collection_is_a_clients_or_has_a_reason_not_to_be(product: Produc
 def test_documents_are_found_by_a_field_that_they_have(owned: Owned) -> None:
     fields = {field.encode_name for field in msgspec.structs.fields(COLLECTIONS[owned.name].record)}
     assert owned.owner_field in fields
+
+
+@pytest.mark.parametrize("owned", OWNED, ids=lambda owned: str(owned.name))
+def test_documents_of_an_owner_are_found_by_an_index(owned: Owned, product: Product) -> None:
+    plan = product.studio.database[owned.name].find(owned.of("somebody"), {"_id": 1}).explain()
+    assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])
