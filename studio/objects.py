@@ -158,7 +158,12 @@ class ObjectStore:
     def upload_file(self, file: IO[bytes], key: str, *, mime: str) -> ObjectHead:
         """The same as `upload`, of an open file from where it stands; it is closed afterwards."""
         with _store_errors():
-            self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+            try:
+                self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise StoreUnavailable("the bucket is missing") from error
+                raise
         head = self.head(key)
         if head is None:
             raise StoreUnavailable("the object just written is not there")
