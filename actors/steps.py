@@ -92,6 +92,7 @@ def step(plan: Step, *, priority: int = 0) -> Callable[[Callable[[Job], Outcome]
         )
         @functools.wraps(work)
         def run(job_id: str) -> None:
+            # A cancel may come before the work as well as in it.
             with waiting(), suppress(Canceled):
                 job = begin(job_id, plan.name)
                 if job is None:

@@ -53,10 +53,10 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
-    forecasts = Forecasts(studio, broker)
     tokens = Tokens(settings)
     identity = Identity(settings, tokens)
     limits = Limits(settings, studio.request_counters, identity)
+    forecasts = Forecasts(studio, broker)
     sightings = Sightings(studio.clients)
     media_door = MediaDoor(studio.objects, settings)
 
@@ -73,7 +73,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing = asyncio.create_task(_prepare_later(studio, away))
         hub.start()
         yield
-        hub.stop()
+        await hub.stop()
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
@@ -87,10 +87,10 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "studio": Provide(lambda: studio, sync_to_thread=False),
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
-            "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "identity": Provide(lambda: identity, sync_to_thread=False),
             "tokens": Provide(lambda: tokens, sync_to_thread=False),
             "limits": Provide(lambda: limits, sync_to_thread=False),
+            "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },

@@ -22,10 +22,10 @@ from studio.settings import AuthMode, Settings
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
-_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
+CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
 _BEARER = re.compile(r"bearer\b *(.*)", re.IGNORECASE)
 # No header can carry it past the pattern, so nobody can ask for the family's gallery once AUTH_MODE is client.
-_SINGLE_CLIENT = "the only client"
+SINGLE_CLIENT = "the only client"
 
 
 class Identity:
@@ -58,10 +58,10 @@ class Identity:
         if not given:
             if self._mode is not AuthMode.SINGLE:
                 raise StudioError("CLIENT_ID_REQUIRED")
-            return _SINGLE_CLIENT
+            return SINGLE_CLIENT
         # Sent twice, it joins to something that is no client id: nobody may choose which of two clients is meant.
         client_id = ", ".join(given)
-        if not _CLIENT_ID.fullmatch(client_id):
+        if not CLIENT_ID.fullmatch(client_id):
             raise StudioError("CLIENT_ID_INVALID")
         return client_id
 

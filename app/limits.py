@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 import re
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import NamedTuple
 
+import structlog
 from litestar.handlers import BaseRouteHandler
 
 from app.asgi import SAFE_METHODS
 from app.identity import Connection, Identity
 from app.proxies import address_of
 from studio.errors import StudioError
-from studio.request_counters import RequestCounters
+from studio.request_counters import Counted, Limit, RequestCounters
 from studio.settings import AppMode, Settings
+
+log = structlog.get_logger("app")
 
 # Some proxies name the port too: "192.0.2.1:4711", "[2001:db8::1]:4711".
 _WITH_PORT = re.compile(r"(?:\[(?P<v6>.+)]|(?P<v4>[\d.]+))(?::\d+)?")
@@ -37,11 +38,6 @@ class Calls(StrEnum):
     """Each half of an upload counts as one."""
     JOBS = "jobs"
     """What a machine works on for seconds or minutes: films, analyses, exports, printed reports."""
-
-
-class Limit(NamedTuple):
-    calls: int
-    window_s: int
 
 
 class Limits:
@@ -58,6 +54,7 @@ class Limits:
         self._key = settings.owner_key.get_secret_value().encode()
         self._counters = counters
         self._identity = identity
+        self._has_told = False
         self.is_on = settings.app_mode is not AppMode.DEV
 
     async def guard(self, connection: Connection, handler: BaseRouteHandler) -> None:
@@ -65,21 +62,33 @@ class Limits:
 
         It runs before the body is read, and before the handler's own refusals.
         """
-        counted_as = _counted_as(connection, handler)
-        if counted_as is None or not self.is_on:
+        default = Calls.CHANGES if connection.scope.get("method", "GET") not in SAFE_METHODS else None
+        calls: Calls | None = handler.opt.get("counted_as", default)
+        if calls is None or not self.is_on:
             return
-        limit = self.by_client[counted_as]
-        # The client first: what it is refused is not held against others at the same address.
+        counters = [self._of_address(calls, connection)]
         if "owner" in handler.parsed_fn_signature.parameters:
-            await self._count(counted_as, f"client {self._identity.owner(connection)}", limit)
-        address = household(address_of(connection.scope, self._trusted_proxies))
-        shared = Limit(limit.calls * self._address_factor, limit.window_s)
-        await self._count(counted_as, f"address {address}", shared)
+            # The client first: what it is refused is not held against others at the same address.
+            counters.insert(0, self._of_client(calls, connection))
+        wait_s = await self._counters.count(counters)
+        if wait_s:
+            raise StudioError("RATE_LIMITED", retry_after_s=wait_s)
 
-    async def _count(self, calls: Calls, who: str, limit: Limit) -> None:
-        window = await self._counters.count(calls, self._hash(who), window_s=limit.window_s)
-        if window.calls > limit.calls:
-            raise StudioError("RATE_LIMITED", retry_after_s=max(1, math.ceil(window.left_s)))
+    def _of_client(self, calls: Calls, connection: Connection) -> Counted:
+        return Counted(calls, self._hash(f"client {self._identity.owner(connection)}"), self.by_client[calls])
+
+    def _of_address(self, calls: Calls, connection: Connection) -> Counted:
+        self._look_for_proxy(connection)
+        address = household(address_of(connection.scope, self._trusted_proxies))
+        limit = self.by_client[calls]
+        shared = limit._replace(calls=limit.calls * self._address_factor)
+        return Counted(calls, self._hash(f"address {address}"), shared)
+
+    def _look_for_proxy(self, connection: Connection) -> None:
+        """Say once when all callers look like one, because they come through a proxy that nobody told us of."""
+        if not (self._trusted_proxies or self._has_told) and "x-forwarded-for" in connection.headers:
+            self._has_told = True
+            log.warning("proxy_not_trusted", mend="Set TRUSTED_PROXIES, or all callers share the limit of one address.")
 
     def _hash(self, who: str) -> str:
         """Another one every day, so that nobody can be followed through the counters from one day to the next."""
@@ -97,9 +106,3 @@ def household(address: str) -> str:
     if isinstance(ip, IPv6Address):
         return str(ip.ipv4_mapped or ip_network((int(ip), _HOUSEHOLD_BITS), strict=False))
     return str(ip)
-
-
-def _counted_as(connection: Connection, handler: BaseRouteHandler) -> Calls | None:
-    default = Calls.CHANGES if connection.scope.get("method", "GET") not in SAFE_METHODS else None
-    chosen: Calls | None = handler.opt.get("counted_as", default)
-    return chosen

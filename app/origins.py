@@ -12,18 +12,21 @@ from urllib.parse import urlsplit
 
 from app.asgi import SAFE_METHODS, ASGIApp, Message, Receive, Scope, Send
 from app.errors import send_problem
-from studio.settings import AppMode, Settings
+from studio.settings import AppMode, AuthMode, Settings
 
-_PREFLIGHT = {
-    b"access-control-allow-methods": b"GET, HEAD, POST, PUT, PATCH, DELETE",
-    b"access-control-allow-headers": (
-        b"Accept-Language, Authorization, Content-Type, If-None-Match, Last-Event-ID, Range, X-Client-Id, X-Request-Id"
+_READ = {b"host", b"origin", b"referer", b"sec-fetch-site", b"access-control-request-method"}
+_ITS_OWN = {"", "none", "same-origin"}
+"""What `Sec-Fetch-Site` says of a call that no other page asked for; nothing in browsers that do not send it."""
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_PREFLIGHT = [
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+    (
+        b"access-control-allow-headers",
+        b"Accept-Language, Authorization, Content-Type, If-None-Match, Last-Event-ID, Range, X-Client-Id, X-Request-Id",
     ),
-    b"access-control-max-age": b"7200",
-}
+    (b"access-control-max-age", b"7200"),
+]
 _EXPOSED = b"Content-Range, ETag, Location, Retry-After, X-Request-Id"
-_ITS_OWN = {None, "none", "same-origin"}
-"""What `Sec-Fetch-Site` says of a call that no other page asked for; None in browsers that do not send it."""
 
 
 class Origins:
@@ -31,46 +34,63 @@ class Origins:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self._allowed = frozenset(filter(None, (*settings.allowed_origins, _origin_of(settings.public_url))))
+        self._allowed = settings.origins
         self._is_dev = settings.app_mode is AppMode.DEV
+        self._is_at_home = settings.auth_mode is AuthMode.SINGLE and not settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        is_welcome = self._is_welcome(headers)
-        if scope["type"] == "websocket":
-            await (self.app(scope, receive, send) if is_welcome else send({"type": "websocket.close", "code": 1008}))
-            return
-        answer = _shared(send, headers["origin"] if is_welcome and "origin" in headers else None)
-        is_preflight = scope["method"] == "OPTIONS" and {"origin", "access-control-request-method"} <= headers.keys()
-        if not is_welcome and (is_preflight or scope["method"] not in SAFE_METHODS):
-            await send_problem(scope, answer, "ORIGIN_REFUSED")
+        said = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ}
+        is_preflight = scope.get("method") == "OPTIONS" and {"origin", "access-control-request-method"} <= said.keys()
+        is_change = is_preflight or scope.get("method") not in SAFE_METHODS
+        is_welcome = self._is_welcome(said)
+        answer = _shared(send, said.get("origin", "") if is_welcome else "")
+        if (is_change and not is_welcome) or self._is_lured(scope, said):
+            await _refuse(scope, answer)
         elif is_preflight:
-            await answer({"type": "http.response.start", "status": 204, "headers": list(_PREFLIGHT.items())})
+            await answer({"type": "http.response.start", "status": 204, "headers": _PREFLIGHT})
             await answer({"type": "http.response.body", "body": b"", "more_body": False})
         else:
             await self.app(scope, receive, answer)
 
-    def _is_welcome(self, headers: Mapping[str, str]) -> bool:
-        site = headers.get("sec-fetch-site")
-        page = headers.get("origin") or _origin_of(headers.get("referer", ""))
+    def _is_welcome(self, said: Mapping[str, str]) -> bool:
+        page = said.get("origin") or _origin_of(said.get("referer", ""))
+        host, site = said.get("host", ""), said.get("sec-fetch-site", "")
         if self._is_dev or page in self._allowed:
             return True
-        if page is None:
+        if not page:
             return site in _ITS_OWN
-        host = headers.get("host", "")
         if _is_loopback(f"//{host}") and _is_loopback(page):
             return True
         # The browser knows best: behind a proxy, the host that we see may be another than the one that it asked for.
-        return site == "same-origin" if site else host != "" and page.partition("://")[2] == host
+        return site == "same-origin" if site else page.partition("://")[2] == host != ""
+
+    def _is_lured(self, scope: Scope, said: Mapping[str, str]) -> bool:
+        """Whether a browser on this machine was led here under a name that is not this machine's.
+
+        Whoever owns a name can let it point anywhere, and a browser then takes their page and us for one origin. Where
+        calls name their client, such a page has no client to name.
+        """
+        if not self._is_at_home or self._is_dev:
+            return False
+        host = said.get("host", "")
+        is_known = _is_loopback(f"//{host}") or any(origin.endswith(f"://{host}") for origin in self._allowed)
+        return (scope.get("client") or ("",))[0] in _LOOPBACK and not is_known
 
 
-def _origin_of(url: str) -> str | None:
-    """The origin of a page's address; None without one."""
+async def _refuse(scope: Scope, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+    else:
+        await send_problem(scope, send, "ORIGIN_REFUSED")
+
+
+def _origin_of(url: str) -> str:
+    """The origin of a page's address; empty without one."""
     scheme, found, rest = url.partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}" if found else None
+    return f"{scheme}://{rest.partition('/')[0]}" if found else ""
 
 
 def _is_loopback(url: str) -> bool:
@@ -78,17 +98,17 @@ def _is_loopback(url: str) -> bool:
         host = urlsplit(url).hostname or ""
     except ValueError:
         return False
-    return host in {"127.0.0.1", "::1", "localhost"} or host.endswith(".localhost")
+    return host in _LOOPBACK or host.endswith(".localhost")
 
 
-def _shared(send: Send, origin: str | None) -> Send:
-    """Tells a browser that the page at `origin` may see the answer."""
+def _shared(send: Send, origin: str) -> Send:
+    """Tells a browser that the page at `origin` may see the answer, unless that is empty."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start":
             # In every answer, whoever asked: a cache must not give one page what was meant for another.
             headers = [*message["headers"], (b"vary", b"Origin")]
-            if origin is not None:
+            if origin:
                 headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
                 headers.append((b"access-control-expose-headers", _EXPOSED))
             message = {**message, "headers": headers}

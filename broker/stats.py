@@ -87,29 +87,16 @@ def states(broker: MongoBroker, queue_name: str, message_ids: Iterable[str]) -> 
         return {str(document["_id"]): State(document["state"]) for document in found}
 
 
-def places_in_line(
-    broker: MongoBroker, queue_name: str, message_ids: Iterable[str], *, at_most: int = 1000
-) -> dict[str, int]:
-    """The places of those of these messages that are ready, by id; 1 is claimed next, `at_most` means that or later.
+def first_in_line(broker: MongoBroker, queue_name: str, *, limit: int) -> list[str]:
+    """The ids of the first ready messages of a queue, in the order in which they go; paused ones stand in line, too.
 
-    Paused ones stand in line, too. Counting ends at `at_most`, so this costs the same however long the line is.
     Raises QueueNotFound and ConnectionError.
     """
     if queue_name not in broker.queues:
         raise QueueNotFound(queue_name)
-    queue = broker.queues[queue_name]
-    wanted = {"_id": {"$in": [UUID(message_id) for message_id in message_ids]}, **_READY, "seq": {"$type": "timestamp"}}
     with driver_errors():
-        found = list(queue.find(wanted, {"priority": 1, "seq": 1}))
-        return {str(message["_id"]): min(at_most, 1 + _count_before(queue, message, at_most)) for message in found}
-
-
-def _count_before(queue: Collection[Any], message: Document, at_most: int) -> int:
-    """How many ready messages go before this one, counted up to `at_most`."""
-    priority, seq = message["priority"], message["seq"]
-    more_urgent = {"state": State.QUEUED, "priority": {"$lt": priority}}
-    earlier = {"state": State.QUEUED, "priority": priority, "seq": {"$lt": seq}}
-    return sum(queue.count_documents(query, limit=at_most) for query in (more_urgent, earlier))
+        in_line = broker.queues[queue_name].find({"state": State.QUEUED}, {"_id": 1}).sort(documents.IN_LINE)
+        return [str(message["_id"]) for message in in_line.limit(limit)]
 
 
 def _stats_of(broker: MongoBroker, name: str, *, is_paused: bool, paused_actors: frozenset[str]) -> QueueStats:

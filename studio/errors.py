@@ -222,6 +222,15 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("录音有 {seconds} 秒，最多 {max_seconds} 秒。", "请录一段短一些的故事。"),
         en=("The recording lasts {seconds} s; at most {max_seconds} s are allowed.", "Record a shorter story."),
     ),
+    "VIDEO_TOO_LARGE": _row(
+        422,
+        422,
+        zh=("视频的每帧有 {pixels} 像素，最多 {max_pixels} 像素。", "请用较低的分辨率重新录制。"),
+        en=(
+            "Each frame of the video has {pixels} pixels; at most {max_pixels} are allowed.",
+            "Record it at a lower resolution.",
+        ),
+    ),
     "VIDEO_UNREADABLE": _row(
         422,
         422,

@@ -39,7 +39,7 @@ def clean_copy(settings: Settings, kind: Kind, received: Path, folder: Path) -> 
     """
     with _checking:
         copy = _CHECKS[kind](settings, received, folder)
-    return CleanCopy(copy.path, copy.extension, {**copy.facts, "hash": _sha256(copy.path)})
+    return CleanCopy(copy.path, copy.extension, {**copy.facts, "hash": sha256_of(copy.path)})
 
 
 def kind_of(received: Path) -> Kind:
@@ -79,6 +79,7 @@ _CHECKS: dict[Kind, Callable[[Settings, Path, Path], CleanCopy]] = {
 }
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -158,7 +158,9 @@ INDEXES = [
     ),
     IndexModel([("live", ASCENDING), ("updated_at", ASCENDING)], name="quiet", partialFilterExpression={"live": True}),
     IndexModel(
-        [("updated_at", ASCENDING)], name="canceling", partialFilterExpression={"status": JobStatus.CANCELING.value}
+        [("status", ASCENDING), ("updated_at", ASCENDING)],
+        name="canceling",
+        partialFilterExpression={"status": JobStatus.CANCELING.value},
     ),
     IndexModel([("finished_at", ASCENDING)], name="finished", sparse=True),
 ]

@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         if not self.s3_public_endpoint:
             object.__setattr__(self, "s3_public_endpoint", self.s3_endpoint)
 
+    @property
+    def origins(self) -> frozenset[str]:
+        """Of the pages that may call this API, its own among them as far as that is known."""
+        own = _ORIGIN.match(self.public_url.lower())
+        return frozenset(self.allowed_origins) | ({_origin(own[0])} if own else set())
+
 
 def _origin(text: str) -> str:
     """An origin in the form that browsers send. Raises ValueError for anything else than scheme, host and port."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import datetime
-from statistics import median
 
 from pymongo.write_concern import WriteConcern
 
@@ -85,9 +84,9 @@ class StepTimes:
         """
         if job.status not in LIVE:
             return None
-        is_running = job.status is JobStatus.RUNNING and job.step_started_at is not None
-        spent = (now - job.step_started_at).total_seconds() if is_running and job.step_started_at else 0.0
-        total = 0.0
+        total, spent = 0.0, 0.0
+        if job.status is JobStatus.RUNNING and job.step_started_at:
+            spent = max(0.0, (now - job.step_started_at).total_seconds())
         for step in job.steps[job.steps.index(job.step) :]:
             left = history.seconds_left(_key(job, step, self.provider_of(job, step)), spent=spent)
             if left is None:
@@ -102,13 +101,16 @@ class History:
     def __init__(self, times: Iterable[StepTime] = ()) -> None:
         times = list(times)
         self.read_at = max((time.read_at for time in times), default=None)
-        self._seconds = {time.id: sorted(time.seconds) for time in times}
+        self._seconds = {time.id: sorted(time.seconds) for time in times if len(time.seconds) >= FEWEST}
 
     def seconds_left(self, key: str, *, spent: float) -> float | None:
         """The median of what the step took where it took longer than it has by now, less what it has taken."""
         seconds = self._seconds.get(key, [])
-        longer = seconds[bisect_right(seconds, spent) :] if spent > 0 else seconds
-        return median(longer) - max(0.0, spent) if longer and len(seconds) >= FEWEST else None
+        first, end = bisect_right(seconds, spent), len(seconds)
+        if first == end:
+            return None
+        # In sorted times the median lies in the middle; of an even number, between two.
+        return (seconds[(first + end - 1) // 2] + seconds[(first + end) // 2]) / 2 - spent
 
 
 def _key(job: Job, step: str, provider: str) -> str:

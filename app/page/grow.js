@@ -93,7 +93,7 @@ function periodCard(period, artworks, isNewest) {
     period.isCut && el("p", { class: "hint" }, say("manyWorks")),
     el("div", { class: "charts" }, radar(period.radar), dayBars(period.days)),
     period.radar.some(({ earlier }) => earlier !== null) && el("p", { class: "hint" }, say("dashed")),
-    palette(period.palette),
+    ...palette(period.palette),
     el("h3", {}, say("shown")), el("ul", { class: "insights" }, period.insights.map((one) => insight(one, artworks))),
     el("h3", {}, say("measures")), el("ul", { class: "measures" }, period.radar.map(measure)),
   ];
@@ -122,7 +122,7 @@ function palette(uses) {
     spot.style.background = color;
     return el("li", {}, spot, `${name} ${Math.round(100 * share)} %`);
   });
-  return spots.length > 0 && [el("h3", {}, say("palette")), el("ul", { class: "tags" }, spots)];
+  return spots.length ? [el("h3", {}, say("palette")), el("ul", { class: "tags" }, spots)] : [];
 }
 
 function insight({ text, method, sampleSize, artworkIds }, artworks) {
@@ -134,7 +134,7 @@ function insight({ text, method, sampleSize, artworkIds }, artworks) {
   });
   const more = artworkIds.length - pictures.length;
   return el("li", {},
-    el("div", {}, el("p", {}, text), el("p", { class: "hint" }, `${method} ${say("sample", { count: sampleSize })}`)),
+    el("div", {}, el("p", {}, text), el("p", { class: "hint" }, say("sample", { method, count: sampleSize }))),
     el("div", { class: "thumbs" }, pictures, more > 0 && el("span", { class: "hint" }, `+${more}`)));
 }
 
@@ -142,7 +142,7 @@ function measure({ label, value, earlier, note, method, sampleSize }) {
   return el("li", {},
     el("span", {}, label), el("span", {}, value === null ? note : say("measure", { value })),
     value !== null && el("meter", { min: 0, max: 100, value, "aria-label": label }),
-    el("span", { class: "hint" }, method, " ", say("sample", { count: sampleSize }), " ",
+    el("span", { class: "hint" }, say("sample", { method, count: sampleSize }), " ",
       earlier !== null && say("earlier", { value: earlier })));
 }
 

@@ -1,6 +1,6 @@
 // The privacy page: what is kept and why, what was agreed to, everything in one file, and the end of everything.
 
-import { get, post, Problem, put, remove } from "./api.js";
+import { forgetCaller, get, post, Problem, put, remove } from "./api.js";
 import { announce, button, el, heading, problemCard } from "./elements.js";
 import { day, forget, keep, kept, say } from "./words.js";
 
@@ -123,8 +123,7 @@ function receiptCard(receiptId, signal) {
   const state = el("div", { role: "status" }, el("p", {}, say("erasing")));
   watchFor(`/api/v1/privacy/receipts/${receiptId}`, ({ status }) => status === "erased", signal).then((receipt) => {
     if (!receipt) return;
-    // Whoever uses this browser from now on is somebody new.
-    forget("clientId");
+    forgetCaller();
     const documents = Object.values(receipt.documents).reduce((sum, count) => sum + count, 0);
     state.replaceChildren(
       el("p", {}, el("strong", {}, say("erased", { date: day(receipt.finishedAt) }))),

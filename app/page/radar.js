@@ -23,7 +23,7 @@ export function radar(abilities) {
     return corner && next && svg("line", { class: kind, x1: corner[0], y1: corner[1], x2: next[0], y2: next[1] });
   });
   const values = points("value");
-  return svg("svg", { class: "radar", viewBox: "-190 -140 380 290", role: "img", "aria-label": say("radar") },
+  return svg("svg", { class: "radar", viewBox: "-205 -135 410 270", role: "img", "aria-label": say("radar") },
     [25, 50, 75, 100].map(ring), abilities.map(spoke),
     sides(points("earlier"), "earlier"),
     !values.includes(null) && svg("polygon", { class: "area", points: values.join(" ") }),

@@ -2,11 +2,13 @@
 
 from app.routes.analyses import get_analysis
 from app.routes.artworks import create_artwork, get_artwork, list_gallery
+from app.routes.events import get_events, watch_events
 from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
 from app.routes.grow import change_profile, get_profile, get_report, get_report_document, get_report_picture
 from app.routes.health import healthz
+from app.routes.images import list_images
 from app.routes.init import init
-from app.routes.media import commit_media, presign_upload, read_media
+from app.routes.media import commit_media, presign_upload, read_media, upload_file
 from app.routes.page import get_page_file, show_page
 from app.routes.privacy import (
     erase_data,
@@ -24,7 +26,9 @@ ROUTES = [
     create_ticket,
     presign_upload,
     commit_media,
+    upload_file,
     read_media,
+    list_images,
     create_artwork,
     get_artwork,
     list_gallery,
@@ -35,6 +39,8 @@ ROUTES = [
     cancel_job,
     capture_job,
     stream_job_events,
+    get_events,
+    watch_events,
     get_analysis,
     get_privacy_notice,
     get_consents,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Annotated
 
-import msgspec
-from anyio import move_on_after, to_thread
+from anyio import to_thread
 from litestar import Response, get, post
 from litestar.exceptions import ValidationException
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
-from litestar.response import ServerSentEvent, ServerSentEventMessage
 from pymongo.client_session import ClientSession
 
 from actors import send_step, wishes
@@ -21,22 +18,20 @@ from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.forecasts import Forecasts
 from app.limits import Calls
-from app.live import Hub
+from app.live import EventStream
+from app.live.streams import Batches
 from app.payloads import Id, Payload, Story, Title
-from app.views import CaptureView, JobsView, JobView, view_artwork, view_capture, view_event, view_job
+from app.views import CaptureView, JobsView, JobView, view_capture, view_job
+from app.views.events import frame_job_event
 from broker import run_in_transaction
 from studio import films
 from studio.artworks import ArtworkIDTaken
 from studio.errors import StudioError
-from studio.events import Event
+from studio.events import LARGEST_SEQ
 from studio.jobs import FINAL, Job, JobStatus, LiveJobExists
-from studio.language import Language
 from studio.pipelines import JobKind
 from studio.studio import Studio
 
-# A comment this often keeps proxies from closing a quiet stream, and finds events should the hints fail.
-KEEP_ALIVE_S = 10.0
-_LARGEST_SEQ = 2**63 - 1
 # How often an order may be overtaken by another one before the caller is told that something is wrong.
 _RIVALS = 5
 
@@ -159,7 +154,7 @@ async def cancel_job(
 
 @post("/generation/jobs/{job_id:str}/capture", status_code=200, counted_as=Calls.JOBS)
 async def capture_job(
-    job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, *, request: AnyRequest
 ) -> Response[CaptureView]:
     """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
 
@@ -169,8 +164,9 @@ async def capture_job(
     job, language = await _find(studio, owner, job_id), language_of(request)
     moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
-    video_url = (await view_artwork(studio, links, artwork, language)).video_url if artwork else None
-    view = view_capture(moved or job, language, video_url=video_url)
+    film_id = artwork.video_asset_id if artwork else None
+    film = await studio.media_assets.get(owner, film_id) if film_id else None
+    view = view_capture(moved or job, language, video_url=links.to(film) if film else None)
     return Response(view, status_code=202 if moved else 200, headers=_location(job))
 
 
@@ -182,41 +178,27 @@ async def stream_job_events(
     hub: TheHub,
     *,
     request: AnyRequest,
-    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST_SEQ)] = 0,
-) -> ServerSentEvent | Response[None]:
+    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0, le=LARGEST_SEQ)] = 0,
+) -> EventStream | Response[None]:
     """Server-sent events of a job, from its beginning or from `Last-Event-ID` on, until it has ended.
 
     A browser comes back after the end of a stream. When there is nothing more to come, 204 tells it to stop.
     """
     job = await _find(studio, owner, job_id)
-    if job.status in FINAL and not await to_thread.run_sync(_missed, studio, job, last_event_id):
+    if job.status in FINAL and not await studio.events.list_of_job(job.id, after=last_event_id):
         return Response(None, status_code=204)
-    return ServerSentEvent(_events(studio, hub, job, last_event_id, language_of(request)))
+    language = language_of(request)
+    batches = _until_its_end(hub.follow(owner, after=last_event_id, job_id=job.id))
+    return EventStream(batches, lambda one: one.written(frame_job_event, language))
 
 
-async def _events(
-    studio: Studio, hub: Hub, job: Job, last: int, language: Language
-) -> AsyncIterator[ServerSentEventMessage]:
-    with hub.watching(job.id) as news:
-        while True:
-            # Cleared before the log is read, so that what is committed meanwhile wakes the next turn.
-            news.clear()
-            missed = await to_thread.run_sync(_missed, studio, job, last)
-            for event in missed:
-                last = event.seq
-                data = msgspec.json.encode(view_event(event, language)).decode()
-                yield ServerSentEventMessage(event="job", id=str(event.seq), data=data)
+async def _until_its_end(batches: Batches) -> Batches:
+    async with aclosing(batches):
+        async for news in batches:
+            yield news
             # Only the last one counts: a job that was retried has ended before.
-            if missed and missed[-1].data["status"] in FINAL:
+            if news and news[-1].event.data["status"] in FINAL:
                 return
-            with move_on_after(KEEP_ALIVE_S):
-                await news.wait()
-                continue
-            yield ServerSentEventMessage(comment="still here")
-
-
-def _missed(studio: Studio, job: Job, last: int) -> list[Event]:
-    return list(studio.events.list_of_job(job.id, after=last))
 
 
 async def _find(studio: Studio, owner: str, job_id: str) -> Job:

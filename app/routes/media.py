@@ -1,10 +1,17 @@
-"""The way in for media, `POST /upload/presign` and `POST /media/commit`, and the way out, `GET /media/...`."""
+"""The ways in for media, `POST /upload/presign` with `POST /media/commit` and `POST /upload`, and the way out,
+`GET /media/...`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
+import msgspec
+from anyio import to_thread
 from litestar import HttpMethod, post, route
+from litestar.exceptions import ValidationException
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Meta
@@ -12,9 +19,10 @@ from msgspec import Meta
 from actors import with_thumbnail
 from app.dependencies import Owner, TheIdentity, TheLinks, TheMediaDoor, TheStudio
 from app.errors import AnyRequest
+from app.forms import Form, FormOperation, read_form
 from app.limits import Calls
 from app.payloads import Id, Mime, Payload
-from app.views import MediaAssetView, View, view_asset
+from app.views import MediaAssetView, UploadedView, View, view_asset, view_uploaded
 from studio import uploads
 from studio.errors import StudioError
 from studio.keys import is_in_folder_of
@@ -71,6 +79,37 @@ def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, l
     """Check an upload and make it usable. Committing it twice gives the same asset."""
     asset = uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size, store=with_thumbnail)
     return view_asset(links, asset)
+
+
+@post("/upload", status_code=201, request_max_body_size=None, operation_class=FormOperation, counted_as=Calls.UPLOADS)
+async def upload_file(request: AnyRequest, owner: Owner, studio: TheStudio, links: TheLinks) -> UploadedView:
+    """Send a file through the web process, as a form: for callers that cannot reach the bucket.
+
+    The file is in the field `file`, or in `image`, `audio` or `video`; without such a name and without `type`, its
+    bytes tell what it is. `artworkId` is the artwork it is for. It is checked as a commit checks an upload.
+    """
+    with TemporaryDirectory(prefix="huaban-") as folder:
+        form = await read_form(request, Path(folder) / "received", max_bytes=studio.settings.proxied_upload_max_bytes)
+        named = form.file_field if form.file_field in set(Kind) else None
+        asset = await to_thread.run_sync(
+            partial(
+                uploads.take_in,
+                studio,
+                owner,
+                form.path,
+                kind=_read_text(form, "type", Kind | None, named),
+                artwork_id=_read_text(form, "artworkId", Id | None),
+                store=with_thumbnail,
+            )
+        )
+    return view_uploaded(links, asset)
+
+
+def _read_text(form: Form, name: str, kind: Any, otherwise: str | None = None) -> Any:
+    try:
+        return msgspec.convert(form.texts.get(name, otherwise), kind)
+    except msgspec.ValidationError as error:
+        raise ValidationException(extra=[{"key": name, "message": str(error)}]) from error
 
 
 @route("/media/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)

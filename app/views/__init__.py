@@ -5,7 +5,7 @@ from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_ar
 from app.views.grow import ProfileView, ReportView, view_profile, view_report
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
-from app.views.media import MediaAssetView, view_asset
+from app.views.media import ImagesView, MediaAssetView, UploadedView, view_asset, view_uploaded
 from app.views.privacy import (
     ConsentsView,
     ExportView,
@@ -26,6 +26,7 @@ __all__ = [
     "ConsentsView",
     "ExportView",
     "GalleryView",
+    "ImagesView",
     "JobView",
     "JobsView",
     "Links",
@@ -34,6 +35,7 @@ __all__ = [
     "ProfileView",
     "ReceiptView",
     "ReportView",
+    "UploadedView",
     "View",
     "view_analysis",
     "view_artwork",
@@ -48,4 +50,5 @@ __all__ = [
     "view_profile",
     "view_receipt",
     "view_report",
+    "view_uploaded",
 ]

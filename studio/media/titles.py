@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pylopdf_fonts_zh_cn as fonts
@@ -32,6 +32,7 @@ def readable(text: str) -> str:
     return " ".join(kept.split())
 
 
+@lru_cache(maxsize=4096)
 def has_glyph(letter: str) -> bool:
     face = font(32)
     missing = face.getmask("\U0010fffd")

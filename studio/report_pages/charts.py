@@ -84,10 +84,8 @@ def _name(pen: Pen, ability: Ability, language: Language, *, corner: Point, cent
     value = words.NO_VALUE if ability.value is None else str(ability.value)
     name = f"{ability.label.in_(language)} {value}"
     # A little outwards, where the circle falls away from the corner.
-    aside = (
-        0.2 * width_of(name, size) * (0 if abs(corner[0] - centre[0]) < 1 else math.copysign(1, corner[0] - centre[0]))
-    )
-    x = corner[0] + aside
+    outwards = round((corner[0] - centre[0]) / math.dist(corner, centre))
+    x = corner[0] + 0.38 * width_of(name, size) * outwards
     y = corner[1] + (1.4 * size if corner[1] > centre[1] else -1.7 * size)
     pen.text((x, y), name, size, INK, align="middle")
     pen.text((x, y + 1.1 * size), words.works(len(ability.works)).in_(language), size * 0.72, SOFT, align="middle")

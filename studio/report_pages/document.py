@@ -35,7 +35,7 @@ def print_(report: Report, pictures: Pictures, language: Language) -> bytes:
     sheet.write(title, 24, is_bold=True)
     for period in report.periods:
         _period(sheet, period, pictures, language)
-    _notes(sheet, language)
+    _methods(sheet, report, language)
     _feet(pen, report, language)
     return pen.finished()
 
@@ -84,9 +84,6 @@ def _period(sheet: _Sheet, period: PeriodReport, pictures: Pictures, language: L
     sheet.head(words.INSIGHTS.in_(language), followed_by=80)
     for insight in period.insights:
         _insight(sheet, insight, pictures, language)
-    sheet.head(words.METHODS.in_(language), followed_by=80)
-    for ability in period.abilities:
-        _ability(sheet, ability, period, language)
 
 
 def _charts(sheet: _Sheet, period: PeriodReport, language: Language) -> None:
@@ -141,27 +138,32 @@ def _work(pen: PrintPen, work: Work, pictures: Pictures, corner: Point, language
     )
 
 
+def _methods(sheet: _Sheet, report: Report, language: Language) -> None:
+    """How the abilities were measured, with the values of the newest period that has any works."""
+    for period in [period for period in report.periods if period.works][:1]:
+        sheet.head(words.measured_in(period).in_(language), followed_by=80)
+        for ability in period.abilities:
+            _ability(sheet, ability, period, language)
+    sheet.take(10)
+    for note in (words.NOT_MARKS, words.TOO_FEW):
+        sheet.write(note.in_(language), 9, SOFT)
+
+
 def _ability(sheet: _Sheet, ability: Ability, period: PeriodReport, language: Language) -> None:
     left = _MARGIN + 150
     said = words.method(ability.method, len(ability.works)).in_(language)
     method = lines_of(said, _MARGIN + _INNER - left, 8.5)
-    height = max(12 * len(method), 26) + 8
+    below = words.beside(ability, period.span.period)
+    height = max(12 * len(method), 26 if below else 12) + 8
     top = sheet.take(height)
     value = words.NO_VALUE if ability.value is None else str(ability.value)
     sheet.pen.text((_MARGIN, top + 9), f"{ability.label.in_(language)}  {value}", 10.5)
-    below = ability.note or (words.before(period.span.period, ability.earlier) if ability.earlier is not None else None)
     if below:
         sheet.pen.text((_MARGIN, top + 22), below.in_(language), 8, SOFT)
     for line, text in enumerate(method):
         sheet.pen.text((left, top + 9 + 12 * line), text, 8.5, SOFT)
     bottom = top + height - 4
     sheet.pen.line([(_MARGIN, bottom), (_MARGIN + _INNER, bottom)], LINE, 0.5)
-
-
-def _notes(sheet: _Sheet, language: Language) -> None:
-    sheet.take(10)
-    for note in (words.NOT_MARKS, words.TOO_FEW):
-        sheet.write(note.in_(language), 9, SOFT)
 
 
 def _feet(pen: PrintPen, report: Report, language: Language) -> None:

@@ -45,7 +45,7 @@ class PicturePen:
         self, at: Point, words: str, size: float, color: str = INK, *, align: Align = "left", is_bold: bool = False
     ) -> None:
         x, y = _scaled((starts_at(at[0], width_of(words, size), align), at[1]))
-        thick = size * _SCALE / 60 if is_bold else 0.0
+        thick = max(1, round(size * _SCALE / 60)) if is_bold else 0
         self._draw.text((x, y), words, color, font(round(size * _SCALE)), anchor="ls", stroke_width=thick)
 
     def picture(self, image: Image.Image, corner: Point, size: Point, *, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
+from studio.errors import StudioError
 from studio.media import images
 from studio.report_pages.document import PICTURES, Pictures
 from studio.reports import Report, Work
@@ -42,5 +43,6 @@ def _read(studio: Studio, key: str) -> Image.Image | None:
         ):
             picture.thumbnail((_SIDE, _SIDE))
             return picture
-    except FileNotFoundError:
+    except (FileNotFoundError, StudioError):
+        # Swept meanwhile, or broken: the work is named all the same.
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from studio.language import Text, counted
 from studio.media.titles import MARK, readable
-from studio.reports import BEFORE, ENOUGH, MOST_WORKS, Period, PeriodReport, Report
+from studio.reports import BEFORE, ENOUGH, MOST_WORKS, Ability, Period, PeriodReport, Report
 
 __all__ = ["MARK"]
 
@@ -75,6 +75,14 @@ def method(how: Text, sample: int) -> Text:
     return Text(f"{how.zh}看了 {sample} 幅作品。", f"{how.en} {counted(sample, 'work')} looked at.")
 
 
-def before(period: Period, value: int) -> Text:
-    """The value of the period before."""
-    return Text(f"{BEFORE[period].zh}：{value}", f"{BEFORE[period].en}: {value}")
+def measured_in(period: PeriodReport) -> Text:
+    """The heading of the methods, which names the period whose values stand there."""
+    label = period.span.label
+    return Text(f"{METHODS.zh}（{label.zh}）", f"{METHODS.en} ({label.en})")
+
+
+def beside(ability: Ability, period: Period) -> Text | None:
+    """What stands with an ability's value: the value of the period before, or why there is none at all."""
+    if ability.note or ability.earlier is None:
+        return ability.note
+    return Text(f"{BEFORE[period].zh}：{ability.earlier}", f"{BEFORE[period].en}: {ability.earlier}")

@@ -79,7 +79,8 @@ def _resolved(schema: Json, description: Json) -> Json:
         for step in schema["$ref"].removeprefix("#/").split("/"):
             found = found[step]
         return _resolved(found, description)
-    forms = [form for form in schema.get("oneOf", schema.get("anyOf", [])) if form.get("type") != "null"]
+    several = schema.get("oneOf") or schema.get("anyOf") or []
+    forms = [form for form in several if form.get("type") != "null"]
     return {**schema, **_resolved(forms[0], description)} if forms else schema
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dramatiq
@@ -25,7 +26,10 @@ from tests.product import Product, new_client, serving_with
 from tests.studio.made import tone, wav
 
 # Beside the least that is accepted: what these operations need for anything to come of a call.
-ALSO: dict[str, Json] = {"POST /generation/jobs": {"text": "A fox flies."}}
+ALSO: dict[str, Json] = {
+    "POST /generation/jobs": {"text": "A fox flies."},
+    "POST /upload": {"file": picture()},
+}
 # What one and the same name means to different operations.
 MEANINGS = {
     ("/media/commit", "key"): "waiting_key",
@@ -55,7 +59,7 @@ class Person:
         artwork = client.post("/artworks", {"title": "Fox", "description": "A fox flies.", **fields})
         job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
         assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
-        self.belongings = {
+        self.belongings: dict[str, str] = {
             "artwork_id": artwork["artworkId"],
             "job_id": job["jobId"],
             "cover_asset_id": drawing["mediaAssetId"],
@@ -95,7 +99,8 @@ def places(web: str) -> list[tuple[Operation, Slot]]:
     found = operations(httpx.get(f"{web}/schema/openapi.json").json())
     owned = [operation for operation in found if str(operation) not in UNOWNED]
     owned.sort(key=lambda operation: METHODS.index(operation.method))
-    return [(operation, slot) for operation in owned for slot in operation.slots]
+    able = [replace(operation, body=operation.body | ALSO.get(str(operation), {})) for operation in owned]
+    return [(operation, slot) for operation in able for slot in operation.slots]
 
 
 @contextmanager
@@ -108,10 +113,7 @@ def calling(product: Product, mode: str, caller: Person) -> Iterator[Callable[..
             headers = {"Authorization": f"Bearer {token}"}
 
         def call(operation: Operation, named: dict[Slot, str], **more: str) -> httpx.Response:
-            sent = call_of(operation, named)
-            if "json" in sent:
-                sent["json"] |= ALSO.get(str(operation), {})
-            return http.request(**sent, headers={**headers, **more})
+            return http.request(**call_of(operation, named), headers={**headers, **more})
 
         yield call
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,18 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from pymongo.client_session import ClientSession
 
 from app.client import Client
 from broker import run_in_transaction
 from studio.records import new_id
-from studio.reports import MOST_WORKS
+from studio.reports import MOST_WORKS, Report
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.product import Product, new_artwork, new_client
+from tests.studio import works as made
 from tests.studio.works import seen
+from tests.waiting import eventually
 
 NOTHING = {
     "nickname": None,
@@ -169,13 +174,14 @@ class Shelf:
     def read(self, ids: list[str]) -> None:
         """Store a reading of each."""
         reading = seen(60, palette={"red": 0.8, "blue": 0.2}, tags=("warm colours",))
-        for artwork_id in ids:
-            run_in_transaction(
-                self.studio.client,
-                lambda session, artwork_id=artwork_id: self.studio.analyses.put(
+
+        def store(session: ClientSession) -> None:
+            for artwork_id in ids:
+                self.studio.analyses.put(
                     self._document["owner"], artwork_id, made_of="it", reading=reading, session=session
-                ),
-            )
+                )
+
+        run_in_transaction(self.studio.client, store)
 
     def set_thumb(self, key: str) -> None:
         self.assets.update_one({"_id": self._document["cover_asset_id"]}, {"$set": {"thumb_key": key}})
@@ -270,3 +276,24 @@ def test_very_many_works_are_cut_and_found_through_an_index(http: httpx.Client, 
     assert http.get("/grow/report.pdf").status_code == 200
     assert "'stage': 'SORT'" not in str(looked["queryPlanner"]["winningPlan"])
     assert looked["executionStats"]["totalDocsExamined"] <= MOST_WORKS
+
+
+def test_reports_are_made_two_at_a_time_and_hold_nobody_else_up(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def make(*arguments: Any, **options: Any) -> Report:
+        begun.append(1)
+        go_on.wait(30)
+        return made.report([])
+
+    monkeypatch.setattr("studio.reports.make", make)
+    with ThreadPoolExecutor(6) as callers:
+        answers = [callers.submit(http.get, "/grow/report") for _ in range(6)]
+        eventually(lambda: len(begun) == 2)
+        assert http.get("/grow/profile").status_code == 200
+        assert len(begun) == 2
+        go_on.set()
+        assert {answer.result().status_code for answer in answers} == {200}

@@ -4,15 +4,21 @@ import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import jwt
 import pytest
+from litestar import Litestar, WebSocket, websocket
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import WebSocketDisconnect
+from litestar.testing import TestClient
 from pydantic import SecretStr
 
-from app.client import Client
-from app.identity import _SINGLE_CLIENT
-from studio.settings import AuthMode
+from app.client import Client, Refused
+from app.identity import SINGLE_CLIENT, Identity
+from app.tokens import Tokens
+from studio.settings import AuthMode, Settings
 from tests.app.problems import problem_of
 from tests.product import Product, new_artwork, new_client, serving_with
 
@@ -118,7 +124,7 @@ def test_a_malformed_client_id_is_refused_in_single_mode_too(single: httpx.Clien
 
 def test_nobody_can_name_the_one_family(single: httpx.Client, anonymous: httpx.Client) -> None:
     for browser in (single, anonymous):
-        problem_of(browser.get("/gallery", headers={"X-Client-Id": _SINGLE_CLIENT}), "CLIENT_ID_INVALID")
+        problem_of(browser.get("/gallery", headers={"X-Client-Id": SINGLE_CLIENT}), "CLIENT_ID_INVALID")
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +174,21 @@ def test_a_token_is_renewed_by_a_token(guarded: httpx.Client, token: str) -> Non
     renewed = guarded.post("/init", headers=bearer(token)).json()["token"]
     gallery = [guarded.get("/gallery", headers=bearer(each)).json() for each in (token, renewed)]
     assert gallery[0] == gallery[1]
+
+
+def test_our_own_client_asks_for_a_token_by_itself(guarded: httpx.Client) -> None:
+    with new_client(str(guarded.base_url).rstrip("/")) as client:
+        made = client.post("/artworks", {"title": "Fox"})
+        client._api.auth._token = expired()  # type: ignore[union-attr]
+        assert client.get(f"/artworks/{made['artworkId']}")["title"] == "Fox"
+
+
+def test_our_own_client_hears_what_is_wrong_with_it(guarded: httpx.Client) -> None:
+    with (
+        Client(str(guarded.base_url).rstrip("/"), "short") as client,
+        pytest.raises(Refused, match="CLIENT_ID_INVALID"),
+    ):
+        client.get("/gallery")
 
 
 def test_init_gives_no_token_where_calls_carry_none(http: httpx.Client) -> None:
@@ -237,3 +258,23 @@ def test_a_ticket_is_somebodys(client: Client, http: httpx.Client, web: str, dra
 
 def test_a_token_in_an_address_is_no_ticket(guarded: httpx.Client, token: str) -> None:
     problem_of(guarded.get("/generation/jobs/some-job/events", params={"ticket": token}), "TICKET_INVALID")
+
+
+def test_a_socket_knows_its_caller_by_a_ticket() -> None:
+    settings = Settings(owner_key=SecretStr("tests"))
+    tokens = Tokens(settings)
+
+    @websocket("/socket", takes_ticket=True)
+    async def greet(socket: WebSocket[Any, Any, Any], owner: NamedDependency[str]) -> None:
+        await socket.accept()
+        await socket.send_text(owner)
+        await socket.close()
+
+    owner = Provide(Identity(settings, tokens).provide_owner, sync_to_thread=False)
+    app = Litestar([greet], dependencies={"owner": owner}, logging_config=None)
+    ticket = tokens.issue_ticket("somebody").text
+    with TestClient(app) as browser, browser.websocket_connect(f"/socket?ticket={ticket}") as socket:
+        assert socket.receive_text() == "somebody"
+    refused = pytest.raises(WebSocketDisconnect)
+    with TestClient(app) as browser, refused, browser.websocket_connect("/socket?ticket=none"):
+        pass

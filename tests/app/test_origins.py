@@ -9,7 +9,7 @@ import pytest
 
 from app.origins import Origins
 from app.stack import Servers
-from studio.settings import AppMode, Settings
+from studio.settings import AppMode, AuthMode, Settings
 from tests.app.problems import problem_of
 from tests.app.stores import store_of
 from tests.product import Product, serving_with
@@ -160,6 +160,16 @@ def test_in_development_every_page_is_welcome(product: Product) -> None:
         assert change(browser, origin=EVIL).headers["access-control-allow-origin"] == EVIL
         assert change(browser, sec_fetch_site="cross-site").status_code == 201
         assert browser.post("/init", headers={"Origin": EVIL}).json()["rateLimits"] == {}
+
+
+def test_a_name_that_somebody_let_point_here_does_not_open_the_one_familys_gallery(product: Product) -> None:
+    changed = {"auth_mode": AuthMode.SINGLE, "allowed_origins": ("http://fox.local:8080",)}
+    with serving_with(product, **changed) as url, httpx.Client(base_url=url) as browser:
+        for host in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", ""):
+            problem_of(browser.get("/gallery", headers={"Host": host}), "ORIGIN_REFUSED")
+            problem_of(change(browser, host=host, origin=f"http://{host}"), "ORIGIN_REFUSED")
+        for host in ("localhost:8080", "127.0.0.1", "[::1]:8080", "fox.local:8080"):
+            assert browser.get("/gallery", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(("origin", "is_let_in"), [(None, True), (HERE, True), (ALLOWED, True), (EVIL, False)])

@@ -65,6 +65,18 @@ def test_no_answer_is_kept_guessed_at_or_told_of_elsewhere(http: httpx.Client, p
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+def test_only_who_came_by_https_is_told_to_stay_with_it(http: httpx.Client, product: Product) -> None:
+    came_by_https = {"X-Forwarded-Proto": "https"}
+    assert "strict-transport-security" not in http.get("/gallery", headers=came_by_https).headers
+    with serving_with(product, trusted_proxies=1) as url, httpx.Client(base_url=url) as browser:
+        assert "strict-transport-security" not in browser.get("/gallery").headers
+        for path in ("/gallery", "/nowhere", "/"):
+            told = browser.get(path, headers=came_by_https).headers["strict-transport-security"]
+            assert int(told.partition("=")[2]) >= 365 * 24 * 3600
 
 
 def test_the_page_says_itself_how_long_it_may_be_kept(http: httpx.Client) -> None:

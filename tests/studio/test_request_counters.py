@@ -3,15 +3,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 import pytest
 
-from studio.request_counters import COLLECTION, RequestCounters, Window
+from studio.request_counters import COLLECTION, Counted, Limit, RequestCounters
 from tests.product import Product
 
-T = TypeVar("T")
+LIMIT = Limit(calls=20, window_s=60)
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def counters(product: Product) -> RequestCounters:
 
 
 @pytest.fixture
-def who() -> str:
-    return secrets.token_hex(8)
+def mine() -> Counted:
+    return Counted("changes", secrets.token_hex(8), LIMIT)
 
 
-def run(product: Product, *counts: Coroutine[Any, Any, Window]) -> list[Window]:
+def run(product: Product, *counts: Coroutine[Any, Any, int]) -> list[int]:
     """What the counts return that are made at once, on an event loop of their own."""
 
-    async def scenario() -> list[Window]:
+    async def scenario() -> list[int]:
         try:
             return await asyncio.gather(*counts)
         finally:
@@ -36,31 +36,53 @@ def run(product: Product, *counts: Coroutine[Any, Any, Window]) -> list[Window]:
     return asyncio.run(scenario())
 
 
-def test_calls_at_once_are_counted_one_by_one(product: Product, counters: RequestCounters, who: str) -> None:
-    windows = run(product, *(counters.count("changes", who, window_s=60) for _ in range(200)))
-    assert sorted(window.calls for window in windows) == list(range(1, 201))
-    assert all(59 < window.left_s <= 60 for window in windows)
+def calls_on(product: Product, counters: Sequence[Counted]) -> list[int]:
+    found = {each["_id"]: each["count"] for each in product.studio.database[COLLECTION].find()}
+    return [found.get(counted.id, 0) for counted in counters]
 
 
-def test_a_counter_counts_one_thing_of_one_caller(product: Product, counters: RequestCounters, who: str) -> None:
-    windows = run(
-        product,
-        counters.count("changes", who, window_s=60),
-        counters.count("uploads", who, window_s=60),
-        counters.count("changes", f"not {who}", window_s=60),
-        counters.count("changes", who, window_s=3600),
-    )
-    assert Counter(window.calls for window in windows) == {1: 4}
+def test_of_calls_at_once_as_many_are_let_through_as_may_be(
+    product: Product, counters: RequestCounters, mine: Counted
+) -> None:
+    waits = run(product, *(counters.count([mine]) for _ in range(100)))
+    assert Counter(bool(wait) for wait in waits) == {False: 20, True: 80}
+    assert {wait for wait in waits if wait} <= {59, 60}
+    assert calls_on(product, [mine]) == [20], "what is refused changes nothing"
 
 
-def test_a_window_that_has_ended_gives_way_to_a_new_one(product: Product, counters: RequestCounters, who: str) -> None:
-    run(product, *(counters.count("changes", who, window_s=60) for _ in range(3)))
-    stored = product.studio.database[COLLECTION]
-    # Not the window's start: the TTL monitor, which looks once a minute, may or may not come first.
-    stored.update_one({"_id": f"changes 60 {who}"}, [{"$set": {"expires_at": "$$NOW"}}])
-    [window] = run(product, counters.count("changes", who, window_s=60))
-    assert window.calls == 1
-    assert window.left_s > 59
+def test_what_is_refused_on_one_counter_is_not_counted_on_the_next(
+    product: Product, counters: RequestCounters, mine: Counted
+) -> None:
+    house = Counted("changes", f"house of {mine.who}", Limit(25, 60))
+    neighbour = Counted("changes", f"neighbour of {mine.who}", LIMIT)
+    assert Counter(map(bool, run(product, *(counters.count([mine, house]) for _ in range(30))))) == {
+        False: 20,
+        True: 10,
+    }
+    assert calls_on(product, [mine, house]) == [20, 20]
+    waits = run(product, *(counters.count([neighbour, house]) for _ in range(10)))
+    assert Counter(map(bool, waits)) == {False: 5, True: 5}
+    assert calls_on(product, [neighbour, house]) == [10, 25]
+
+
+def test_a_counter_counts_one_thing_of_one_caller(product: Product, counters: RequestCounters, mine: Counted) -> None:
+    others = [
+        mine._replace(what="uploads"),
+        mine._replace(who=f"not {mine.who}"),
+        mine._replace(limit=Limit(20, 3600)),
+    ]
+    run(product, counters.count([mine, *others]), counters.count([mine]))
+    assert calls_on(product, [mine, *others]) == [2, 1, 1, 1]
+
+
+def test_a_window_that_has_ended_gives_way_to_a_new_one(
+    product: Product, counters: RequestCounters, mine: Counted
+) -> None:
+    assert any(run(product, *(counters.count([mine]) for _ in range(21))))
+    # The TTL monitor, which looks once a minute, may or may not come first.
+    product.studio.database[COLLECTION].update_one({"_id": mine.id}, [{"$set": {"expires_at": "$$NOW"}}])
+    assert run(product, counters.count([mine])) == [0]
+    assert calls_on(product, [mine]) == [1]
 
 
 def test_counters_are_forgotten_when_their_window_has_ended(product: Product) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from studio.artworks import Artwork
+from studio.language import Language
 from studio.profiles import Profile
 from studio.providers import Reading
 from studio.providers.interfaces import Region, Score, Swatch
@@ -37,7 +38,7 @@ def reading(
     **scores: int,
 ) -> Reading:
     """A reading with colours and their shares, tags, so many parts, and scores."""
-    both = {"zh": "无", "en": "none"}
+    both: dict[Language, str] = {"zh": "无", "en": "none"}
     return Reading(
         summary=both,
         tags=[{"zh": f"{tag}（中）", "en": tag} for tag in tags],

@@ -75,7 +75,7 @@ def test_an_interrupt_stops_an_ffmpeg_that_says_nothing(monkeypatch: pytest.Monk
             ended.append((type(error), started[0].poll(), time.monotonic()))
 
     ffmpeg.find()  # which may run what it finds
-    monkeypatch.setattr(ffmpeg.subprocess, "Popen", start)
+    monkeypatch.setattr(subprocess, "Popen", start)
     thread = threading.Thread(target=render)
     thread.start()
     assert is_started.wait(10)
