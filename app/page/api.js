@@ -26,18 +26,36 @@ export const post = async (path, body = {}) => (await send("POST", path, body)).
 
 export const put = async (path, body) => (await send("PUT", path, body)).json();
 
+export const patch = async (path, body) => (await send("PATCH", path, body)).json();
+
 export const remove = (path) => request(path, { method: "DELETE" });
 
-/** Presign, put and commit one file; the id of the media asset that came of it. */
-export async function upload(file, type) {
-  const mime = file.type.split(";")[0] || "application/octet-stream";
-  const door = await post("/upload/presign", { type, mime, size: file.size });
+let told = null;
+
+/** What the server takes, asked once. */
+export const limits = async () => (told ??= await post("/init"));
+
+/** Presign, put and commit one file; the id of the media asset that came of it.
+ *
+ * Files that share an `artwork`, an object of the caller's, are uploaded for the same one.
+ */
+export async function upload(file, type, artwork = {}) {
+  const door = await openDoor(file, type, artwork);
   // Content-Length is signed too, but browsers set that themselves.
   const headers = { "Content-Type": door.headers["Content-Type"] };
   const stored = await fetch(door.url, { method: "PUT", body: file, headers }).catch(() => null);
   if (!stored?.ok) throw Problem.of("uploadFailed");
   const asset = await post("/media/commit", { key: door.key, etag: stored.headers.get("ETag"), size: file.size });
   return asset.mediaAssetId;
+}
+
+/** The first file of an artwork reserves an id for it, and those that are uploaded at the same time wait to hear it. */
+async function openDoor(file, type, artwork) {
+  const mime = file.type.split(";")[0] || "application/octet-stream";
+  const ask = (artworkId) => post("/upload/presign", { type, mime, size: file.size, artworkId });
+  if (!artwork.door) return (artwork.door = ask());
+  const first = await artwork.door.catch(() => null);
+  return first ? ask(first.artworkId) : (artwork.door = ask());
 }
 
 export const hasEnded = (job) => FINAL.includes(job.status);

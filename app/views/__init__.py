@@ -1,11 +1,19 @@
 """What callers see of the documents, one module per resource."""
 
 from app.views.analyses import AnalysisView, view_analysis
-from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
+from app.views.artworks import (
+    ArtworkSummary,
+    ArtworkView,
+    FilmStoryView,
+    GalleryView,
+    view_artwork,
+    view_film_story,
+    view_gallery,
+)
 from app.views.grow import ProfileView, ReportView, view_profile, view_report
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
-from app.views.media import ImagesView, MediaAssetView, UploadedView, view_asset, view_uploaded
+from app.views.media import ImagesView, MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from app.views.privacy import (
     ConsentsView,
     ExportView,
@@ -25,6 +33,7 @@ __all__ = [
     "CaptureView",
     "ConsentsView",
     "ExportView",
+    "FilmStoryView",
     "GalleryView",
     "ImagesView",
     "JobView",
@@ -35,6 +44,7 @@ __all__ = [
     "ProfileView",
     "ReceiptView",
     "ReportView",
+    "UploadView",
     "UploadedView",
     "View",
     "view_analysis",
@@ -44,11 +54,13 @@ __all__ = [
     "view_consents",
     "view_event",
     "view_export",
+    "view_film_story",
     "view_gallery",
     "view_job",
     "view_notice",
     "view_profile",
     "view_receipt",
     "view_report",
+    "view_upload",
     "view_uploaded",
 ]
