@@ -3,16 +3,21 @@
     video      transcribe -> refine_text -> submit_video -> poll_video -> capture_video -> analyze
     analysis   analyze
 
-The broker is set before any actor is imported, because an actor belongs to the broker of its declaration.
+Beside them: `cancel_job` and `wishes` for what people want of a job, `sweep` for jobs without a message,
+`make_thumbnail` for what was uploaded, and `roll_up_statistics`. The broker is set before any actor is imported,
+because an actor belongs to the broker of its declaration.
 """
 
 from actors.wiring import broker, studio  # isort: skip
 
 from actors.analyze import analyze
+from actors.cancel_job import cancel_job
 from actors.capture_video import capture_video
+from actors.make_thumbnail import make_thumbnail, with_thumbnail
+from actors.messages import send_step
 from actors.poll_video import poll_video
 from actors.refine_text import refine_text
-from actors.steps import send_step
+from actors.roll_up_statistics import roll_up_statistics
 from actors.submit_video import submit_video
 from actors.sweep import sweep
 from actors.transcribe import transcribe
@@ -20,12 +25,16 @@ from actors.transcribe import transcribe
 __all__ = [
     "analyze",
     "broker",
+    "cancel_job",
     "capture_video",
+    "make_thumbnail",
     "poll_video",
     "refine_text",
+    "roll_up_statistics",
     "send_step",
     "studio",
     "submit_video",
     "sweep",
     "transcribe",
+    "with_thumbnail",
 ]

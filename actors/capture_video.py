@@ -9,6 +9,7 @@ from actors.steps import Done, Outcome, step
 from actors.wiring import studio
 from studio.errors import StudioError
 from studio.films import hang
+from studio.intake import sha256_of
 from studio.jobs import Job
 from studio.keys import object_key
 from studio.media import clips
@@ -39,6 +40,7 @@ def capture_video(job: Job) -> Outcome:
             clips.poster(film, still)
         studio.objects.upload(still, poster_key, mime="image/jpeg")
         stored = studio.objects.upload(film, key, mime=facts.mime)
+        digest = sha256_of(film)
     asset = {
         "_id": asset_id,
         "owner": job.owner,
@@ -48,6 +50,7 @@ def capture_video(job: Job) -> Outcome:
         "mime": facts.mime,
         "size": stored.size,
         "etag": stored.etag,
+        "hash": digest,
         "source": job.id,
         "width": facts.width,
         "height": facts.height,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from actors.steps import Done, LookAgain, Outcome, reporter, seconds_since, step
 from actors.wiring import studio
 from studio.errors import NotNow, StudioError
-from studio.jobs import Job, Submission
+from studio.jobs import Job
 from studio.pipelines import POLL_VIDEO
 from studio.providers import Animator, Pending
 from studio.stopwatch import outside
+from studio.submissions import Submission
 
 
 # Looking comes after everything that moves a job on: thousands may be waiting for their clips.
@@ -31,7 +32,7 @@ def poll_video(job: Job) -> Outcome:
         _check_limit(job, submission, animator)
         again_s = found.look_again_s if found.look_again_s is not None else studio.settings.poll_every_s
         return LookAgain(after_s=again_s, progress=found.progress)
-    return Done(lambda session: studio.jobs.set_clip(job, submission, found.location, session=session))
+    return Done(lambda session: studio.submissions.set_clip(job, submission, found.location, session=session))
 
 
 def _check_limit(job: Job, submission: Submission, animator: Animator) -> None:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import NAMESPACE_DNS, uuid5
 
 import dramatiq
 import structlog
@@ -22,8 +21,10 @@ from dramatiq.middleware import Interrupt
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
-from actors.wiring import broker, studio
-from broker import complete_current, current_delivery, reschedule_current, run_in_transaction
+from actors.messages import message_id, send_step
+from actors.waiting import waiting
+from actors.wiring import studio
+from broker import Canceled, complete_current, current_delivery, reschedule_current, run_in_transaction
 from broker.errors import LeaseLost, is_passing
 from studio import stopwatch
 from studio.errors import NotNow, OutcomeUnknown, StudioError
@@ -39,8 +40,6 @@ MAX_BACKOFF_MS = 30_000
 # A backstop: what a step waits for has shorter limits of its own, FFmpeg's for the longest story being an hour.
 TIME_LIMIT_MS = 75 * 60 * 1000
 REPORT_EVERY_S = 0.5
-
-_MESSAGES = uuid5(NAMESPACE_DNS, "messages.huaban")
 
 Save = Callable[[ClientSession], object]
 
@@ -93,33 +92,17 @@ def step(plan: Step, *, priority: int = 0) -> Callable[[Callable[[Job], Outcome]
         )
         @functools.wraps(work)
         def run(job_id: str) -> None:
-            try:
+            # A cancel may come before the work as well as in it.
+            with waiting(), suppress(Canceled):
                 job = begin(job_id, plan.name)
                 if job is None:
                     return
                 with structlog.contextvars.bound_contextvars(job_id=job.id, request_id=job.request_id, step=plan.name):
                     perform(work, job)
-            except NotNow as busy:
-                _wait_for(str(busy), busy.retry_after_s)
-            except PyMongoError as error:
-                if not is_passing(error):
-                    raise
-                _wait_for(type(error).__name__, None)
 
         return run
 
     return declare
-
-
-def message_id(job: Job) -> str:
-    """The id of the message that runs a job's step. It follows from the job, so a message can be looked for, and one
-    that is sent twice is stored once."""
-    return str(uuid5(_MESSAGES, f"{job.id}/{job.step}/{job.tries}"))
-
-
-def send_step(job: Job) -> None:
-    """Send the message that runs a job's step, in the transaction around the caller."""
-    broker.enqueue(broker.get_actor(job.step).message(job.id).copy(message_id=message_id(job)))
 
 
 def begin(job_id: str, name: str) -> Job | None:
@@ -140,7 +123,7 @@ def perform(work: Callable[[Job], Outcome], job: Job) -> None:
     try:
         outcome = outcome_of(work, job)
         settle(job, outcome)
-    except (JobMovedOn, LeaseLost) as late:
+    except (JobMovedOn, LeaseLost, Canceled) as late:
         log.info("step_outrun", reason=type(late).__name__)
     else:
         log.info("step_settled", outcome=type(outcome).__name__, ms=round(1000 * (time.monotonic() - began)))
@@ -154,7 +137,7 @@ def outcome_of(work: Callable[[Job], Outcome], job: Job) -> Outcome:
         return Stopped(Failure(error.symbol, error.params))
     except OutcomeUnknown:
         return Stopped(Failure("OUTCOME_UNKNOWN"), JobStatus.NEEDS_ATTENTION)
-    except (NotNow, JobMovedOn, LeaseLost):
+    except (NotNow, JobMovedOn, LeaseLost, Canceled):
         raise
     except (Exception, Interrupt) as error:
         if isinstance(error, PyMongoError) and is_passing(error):
@@ -169,7 +152,8 @@ def settle(job: Job, outcome: Outcome) -> None:
     """Store a step's outcome and what follows from it, all in one transaction. Raises JobMovedOn, LeaseLost."""
     match outcome:
         case Done(save, afterwards):
-            run_in_transaction(studio.client, lambda session: _advance(job, save, session))
+            moved = run_in_transaction(studio.client, lambda session: _advance(job, save, session))
+            _note_time(job, moved)
             if afterwards:
                 with suppress(NotNow):
                     afterwards()
@@ -210,7 +194,7 @@ def seconds_since(job: Job, moment: datetime) -> float:
     return (job.read_at - moment).total_seconds() if job.read_at else 0.0
 
 
-def _advance(job: Job, save: Save | None, session: ClientSession) -> None:
+def _advance(job: Job, save: Save | None, session: ClientSession) -> Job:
     if save:
         save(session)
     moved = studio.jobs.advance(job, outside_ms=stopwatch.outside_ms(), session=session)
@@ -219,22 +203,24 @@ def _advance(job: Job, save: Save | None, session: ClientSession) -> None:
     if moved.status is JobStatus.RUNNING:
         send_step(moved)
     complete_current()
+    return moved
+
+
+def _note_time(job: Job, moved: Job) -> None:
+    """Remember how long the step took, for the estimates of later jobs."""
+    ended_at = moved.finished_at or moved.step_started_at
+    if job.step_started_at is None or ended_at is None:
+        return
+    try:
+        studio.step_times.note(job, seconds=(ended_at - job.step_started_at).total_seconds())
+    except PyMongoError as error:
+        # The step is settled. An estimate more or less is not worth an error.
+        log.info("step_time_lost", reason=type(error).__name__)
 
 
 def _stop(job: Job, failure: Failure, status: JobStatus, session: ClientSession) -> None:
     stop_job(studio, job, failure, status=status, outside_ms=stopwatch.outside_ms(), session=session)
     complete_current()
-
-
-def _wait_for(what: str, retry_after_s: float | None) -> None:
-    """Run the step again later without counting an attempt: what it waits for is not its own fault."""
-    delivery = current_delivery()
-    waits = delivery.options.get("waits", 0) if delivery else 0
-    if retry_after_s is None:
-        retry_after_s = min(2.0 ** min(waits, 10), MAX_BACKOFF_MS / 1000)
-        waits += 1
-    log.info("step_waits", reason=what, delay_s=retry_after_s)
-    reschedule_current(delay_ms=1000 * retry_after_s, options={"waits": waits})
 
 
 def _is_expected(job: Job) -> bool:

@@ -6,9 +6,10 @@ from actors.steps import Done, JobMovedOn, LookAgain, Outcome, step
 from actors.wiring import studio
 from studio.errors import NotNow, OutcomeUnknown, StudioError
 from studio.films import animation_request
-from studio.jobs import Job, Submission, SubmissionState
+from studio.jobs import Job
 from studio.pipelines import SUBMIT_VIDEO
 from studio.stopwatch import outside
+from studio.submissions import Submission, SubmissionState
 
 
 @step(SUBMIT_VIDEO)
@@ -19,40 +20,39 @@ def submit_video(job: Job) -> Outcome:
         case Submission(state=SubmissionState.ACCEPTED):
             return Done()
         case Submission(state=SubmissionState.SENDING) as submission:
-            provider_id = _reconcile(submission)
+            provider_id = look_up(submission)
         case Submission(state=SubmissionState.UNSENT) as unsent:
-            submission = _mark(job, unsent, SubmissionState.SENDING)
+            submission = _wanted(studio.submissions.send_again(job, unsent))
         case _:
-            submission = _open(job)
+            submission = _wanted(_open(job))
     if provider_id is None:
         try:
             provider_id = _send(job, submission)
         except OutcomeUnknown:
             # It may be on its way still; what became of it is asked before anything else is done.
             return LookAgain(after_s=1.0)
-    accepted = provider_id
-    return Done(lambda session: studio.jobs.accept_submission(job, submission, accepted, session=session))
+    # Not by the settling transaction, which is rolled back when the job was canceled meanwhile: it is paid for.
+    studio.submissions.accept(job, submission, provider_id)
+    return Done()
 
 
-def _open(job: Job) -> Submission:
-    animator = studio.providers.animator
-    submission = studio.jobs.open_submission(job, provider=animator.name, request=animation_request(studio, job))
-    if submission is None:
-        raise JobMovedOn
-    return submission
-
-
-def _mark(job: Job, submission: Submission, state: SubmissionState) -> Submission:
-    marked = studio.jobs.mark_submission(job, submission, state)
-    if marked is None:
-        raise JobMovedOn
-    return marked
-
-
-def _reconcile(submission: Submission) -> str | None:
+def look_up(submission: Submission) -> str | None:
+    """What became of a call whose answer is lost: its id where it was accepted. Raises NotNow, OutcomeUnknown."""
     animator = studio.providers.animator_named(submission.provider)
     with outside():
         return animator.reconcile(submission.request, idempotency_key=submission.id)
+
+
+def _open(job: Job) -> Submission | None:
+    animator = studio.providers.animator
+    request = animation_request(studio, job)
+    return studio.submissions.open(job, provider=animator.name, is_free=animator.is_free, request=request)
+
+
+def _wanted(intent: Submission | None) -> Submission:
+    if intent is None:
+        raise JobMovedOn
+    return intent
 
 
 def _send(job: Job, submission: Submission) -> str:
@@ -62,8 +62,8 @@ def _send(job: Job, submission: Submission) -> str:
         with outside():
             return animator.submit(submission.request, idempotency_key=submission.id)
     except NotNow:
-        _mark(job, submission, SubmissionState.UNSENT)
+        studio.submissions.give_back(job, submission, SubmissionState.UNSENT)
         raise
     except StudioError:
-        _mark(job, submission, SubmissionState.CLOSED)
+        studio.submissions.give_back(job, submission, SubmissionState.CLOSED)
         raise

@@ -1,6 +1,6 @@
 """Find jobs whose message is gone: given up by the queue, or lost with a database that was restored.
 
-Every step's message has an id that follows from its job, so it can be looked for. One message sweeps for all workers:
+Every message of a job has an id that follows from it, so it can be looked for. One message sweeps for all workers:
 its id is fixed, and a message that is stored already is not stored again, so any number of workers may send it at
 their start; it then repeats itself.
 """
@@ -16,12 +16,12 @@ import structlog
 from dramatiq import Broker, Middleware, Worker
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 
-from actors.steps import message_id, send_step
+from actors.messages import cancel_message_id, message_id, send_cancel, send_step
 from actors.wiring import broker, studio
 from broker import State, reschedule_current, run_in_transaction
 from broker.stats import states
-from studio.films import stop_job
-from studio.jobs import Failure, Job
+from studio.films import end_canceled, stop_job
+from studio.jobs import Failure, Job, JobStatus
 
 FINISHED = (State.DONE, State.REJECTED)
 EVERY_MS = 15_000
@@ -34,7 +34,7 @@ log = structlog.get_logger("actors")
 
 @dramatiq.actor(actor_name="sweep", max_retries=None, min_backoff=1_000, max_backoff=EVERY_MS)
 def sweep() -> None:
-    """Look after every live job that nothing has happened to for a while."""
+    """Look after every unfinished job that nothing has happened to for a while."""
     quiet = studio.jobs.list_quiet(for_s=QUIET_FOR_S)
     while batch := list(islice(quiet, BATCH)):
         look_after(batch)
@@ -43,9 +43,9 @@ def sweep() -> None:
 
 def look_after(jobs: list[Job]) -> None:
     """See to those jobs whose message does not wait or run any more."""
-    found = states(broker, "default", [message_id(job) for job in jobs])
+    found = states(broker, "default", [_awaited(job) for job in jobs])
     for job in jobs:
-        state = found.get(message_id(job))
+        state = found.get(_awaited(job))
         if state in FINISHED or state is None:
             try:
                 mend(job, state)
@@ -55,15 +55,25 @@ def look_after(jobs: list[Job]) -> None:
 
 
 def mend(job: Job, state: State | None) -> None:
-    """Fail a job whose message became a dead letter; send the message of one that has none.
+    """End a job whose message became a dead letter; send the message of one that has none.
 
     The job may have moved on since it was read. Then its guards hold, and a message of an earlier step does nothing.
     """
-    log.warning("job_without_message", job_id=job.id, step=job.step, state=state)
-    if state is State.REJECTED:
-        run_in_transaction(studio.client, partial(stop_job, studio, job, Failure("STEP_CRASHED")))
-    else:
-        send_step(job)
+    log.warning("job_without_message", job_id=job.id, step=job.step, status=job.status, state=state)
+    match job.status, state:
+        case JobStatus.CANCELING, State.REJECTED:
+            run_in_transaction(studio.client, partial(end_canceled, studio, job))
+        case JobStatus.CANCELING, _:
+            send_cancel(job)
+        case _, State.REJECTED:
+            run_in_transaction(studio.client, partial(stop_job, studio, job, Failure("STEP_CRASHED")))
+        case _:
+            send_step(job)
+
+
+def _awaited(job: Job) -> str:
+    """The id of the message that moves the job on."""
+    return cancel_message_id(job) if job.status is JobStatus.CANCELING else message_id(job)
 
 
 class SweepAtBoot(Middleware):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dramatiq
 from dramatiq.middleware import Retries, TimeLimit
 
-from broker import MongoBroker
+from broker import Cancellation, MongoBroker
 from studio.logs import configure_logs
 from studio.settings import QUEUE_PREFIX, settings
 from studio.studio import Studio
@@ -15,7 +15,8 @@ studio = Studio(settings())
 broker = MongoBroker(
     database=studio.database,
     collection_prefix=QUEUE_PREFIX,
-    middleware=[TimeLimit(), Retries()],
+    # Cancellation goes last: it interrupts the actor and no other middleware.
+    middleware=[TimeLimit(), Retries(), Cancellation()],
     # A step may run for a minute; what waits behind it in one process could run at once in another.
     prefetch_per_thread=1,
 )

@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
+from app.forecasts import Forecasts
 from app.front import ObjectFront
 from app.identity import provide_owner
 from app.live import Hub
@@ -47,6 +48,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
+    forecasts = Forecasts(studio, broker)
     media_door = MediaDoor(studio.objects, settings)
 
     def provide_links(request: AnyRequest) -> Links:
@@ -62,7 +64,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         preparing = asyncio.create_task(_prepare_later(studio, away))
         hub.start()
         yield
-        hub.stop()
+        await hub.stop()
         preparing.cancel()
         with suppress(asyncio.CancelledError):
             await preparing
@@ -76,6 +78,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "studio": Provide(lambda: studio, sync_to_thread=False),
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },

@@ -30,7 +30,7 @@ MIME_TYPES = {
     ".ogg": "audio/ogg",
     ".flac": "audio/flac",
 }
-FINAL = {"succeeded", "failed", "needs_attention"}
+FINAL = {"succeeded", "failed", "needs_attention", "canceled"}
 
 
 class Refused(Exception):
@@ -97,7 +97,7 @@ class Client:
                     for field, value in _fields(answer):
                         if field == "id":
                             last = value
-                        elif field == "data":
+                        elif field == "data" and value:
                             event = json.loads(value)
                             # A job that was retried has ended before; only the end of the stream is the end.
                             ended = event["status"] in FINAL

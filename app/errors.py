@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from litestar import Request, Response
+from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
 from pymongo.errors import PyMongoError
 
@@ -30,7 +31,7 @@ AnyRequest = Request[Any, Any, Any]
 Problem = Response[dict[str, Any]]
 
 
-def language_of(request: AnyRequest) -> Language:
+def language_of(request: ASGIConnection[Any, Any, Any, Any]) -> Language:
     """Chinese when the caller's first language is Chinese, English otherwise."""
     return "zh" if request.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
 

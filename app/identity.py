@@ -5,31 +5,35 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.types import Scope
 
 from studio.errors import StudioError
 from studio.records import owner_of
 from studio.settings import AuthMode, Settings
 
-_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{10,64}")
 # No header can carry it past the pattern, so nobody can ask for the family's gallery once AUTH_MODE is client.
-_SINGLE_CLIENT = "the only client"
+SINGLE_CLIENT = "the only client"
 
 
-def provide_owner(request: Request[Any, Any, Any]) -> str:
+def provide_owner(scope: Scope) -> str:
     """The owner id of the caller. Raises StudioError when the header is missing or malformed."""
-    settings: Settings = request.app.state.settings
-    client_id = _client_id(request, settings.auth_mode)
+    connection = Connection(scope)
+    settings: Settings = connection.app.state.settings
+    client_id = _client_id(connection, settings.auth_mode)
     return owner_of(client_id, settings.owner_key.get_secret_value())
 
 
-def _client_id(request: Request[Any, Any, Any], mode: AuthMode) -> str:
-    if "x-client-id" not in request.headers:
+def _client_id(connection: Connection, mode: AuthMode) -> str:
+    if "x-client-id" not in connection.headers:
         if mode is not AuthMode.SINGLE:
             raise StudioError("CLIENT_ID_REQUIRED")
-        return _SINGLE_CLIENT
+        return SINGLE_CLIENT
     # Sent twice, it joins to something that is no client id: nobody may choose which of two clients is meant.
-    client_id = ", ".join(request.headers.getall("x-client-id", []))
-    if not _CLIENT_ID.fullmatch(client_id):
+    client_id = ", ".join(connection.headers.getall("x-client-id", []))
+    if not CLIENT_ID.fullmatch(client_id):
         raise StudioError("CLIENT_ID_INVALID")
     return client_id

@@ -9,6 +9,7 @@ from pymongo.client_session import ClientSession
 
 from actors import send_step
 from app.errors import AnyRequest, language_of
+from app.forecasts import Forecasts
 from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_job
 from broker import run_in_transaction
@@ -71,7 +72,14 @@ def order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
     return run_in_transaction(studio.client, store)
 
 
-def accepted(job: Job, request: AnyRequest) -> Response[JobView]:
-    return Response(
-        view_job(job, language_of(request)), status_code=202, headers={"Location": f"/generation/jobs/{job.id}"}
-    )
+async def accepted(job: Job, forecasts: Forecasts, request: AnyRequest) -> Response[JobView]:
+    view = view_job(job, language_of(request), await forecasts.of(job))
+    return Response(view, status_code=202, headers=location_of(job))
+
+
+def location_of(job: Job) -> dict[str, str]:
+    return {"Location": f"/generation/jobs/{job.id}"}
+
+
+def request_id_of(request: AnyRequest) -> str:
+    return str(request.scope["state"]["request_id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -14,6 +15,9 @@ from app.asgi import ASGIApp
 
 # An event stream never ends by itself, so what is left is cut after this long.
 GRACE_S = 2.0
+# Every watcher holds a connection for as long as it watches; the server's own limit would be 128, and then silence.
+CONNECTIONS = 10_000
+BACKLOG = 1_024
 
 
 class Ended(Exception):
@@ -26,7 +30,17 @@ def run(app: ASGIApp, *, host: str, port: int, started: Callable[[Callable[[], N
     `started` is called on the event loop with the function that stops the server; it may be called from any thread.
     Raises Ended.
     """
+    _allow_open_files()
     uvloop.run(_serve(app, host, port, started))
+
+
+def _allow_open_files() -> None:
+    """Let this process have a file for each connection, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 async def _serve(app: ASGIApp, host: str, port: int, started: Callable[[Callable[[], None]], None]) -> None:
@@ -39,7 +53,15 @@ async def _serve(app: ASGIApp, host: str, port: int, started: Callable[[Callable
             loop.call_soon_threadsafe(asked.set)
 
     # Its log lines would name addresses; ours tell of every request.
-    server = Server(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS,
+        log_enabled=False,
+    )
     serving = asyncio.create_task(server.serve())
     started(stop)
     asking = asyncio.create_task(asked.wait())

@@ -16,6 +16,7 @@ FOLDER = "SLOW_ANIMATOR"
 class SlowAnimator:
     name = "slow"
     limit_s = None
+    is_free = True
 
     def __init__(self, _settings: Settings, _objects: ObjectStore) -> None:
         self._folder = Path(os.environ[FOLDER])

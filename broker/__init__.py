@@ -18,7 +18,7 @@ from broker.lookout import Paused
 from broker.middleware import Cancellation, CurrentTransaction, UniqueKeys
 from broker.results import MongoResultBackend, ResultTooLarge
 from broker.schedules import Schedule, Schedules, ScheduleState, list_schedules
-from broker.stats import QueueStats, age_of_oldest_ready_s, has_busy_worker, queue_stats
+from broker.stats import QueueStats, age_of_oldest_ready_s, first_in_line, has_busy_worker, queue_stats
 from broker.transaction import current_session, run_in_transaction, transaction
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "count_dead",
     "current_delivery",
     "current_session",
+    "first_in_line",
     "get_dead",
     "group",
     "has_busy_worker",

@@ -275,21 +275,35 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         """Stop a message: at once while it waits, within a second or so while it runs; False when no such one lives.
 
         A message that runs gets `Canceled` raised in its actor where the Cancellation middleware is in use, and is not
-        run again in any case. Raises ConnectionError and QueueNotFound.
+        run again in any case. In a transaction it is stopped by the commit. Raises ConnectionError (in a transaction
+        the driver's own errors, as `enqueue` does) and QueueNotFound.
         """
-        queue = self._queue(queue_name)
-        try:
-            wanted = UUID(message_id)
-        except ValueError:
-            return False
-        with driver_errors():
+
+        def stop(queue: Collection[Any], wanted: UUID, session: ClientSession | None) -> bool:
             # Marked first, whatever its state: between two looks it may be claimed, or given back.
             living = {"_id": wanted, "state": {"$in": documents.LIVE}}
-            is_alive = queue.update_one(living, {"$set": {"canceled": True}}).matched_count > 0
+            is_alive = queue.update_one(living, {"$set": {"canceled": True}}, session=session).matched_count > 0
             if is_alive:
                 waiting = {"_id": wanted, "state": {"$in": [State.QUEUED, State.DELAYED]}}
-                queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms))
+                queue.update_one(waiting, documents.canceled(keep_ms=self.done_ttl_ms), session=session)
             return is_alive
+
+        return self._change_one(queue_name, message_id, stop)
+
+    def bring_forward(self, message_id: str, *, queue_name: str = "default") -> bool:
+        """Let a message that waits for its time be ready now, at the end of the line; False when it does not wait.
+
+        In a transaction it is ready with the commit. Raises as `cancel` does.
+        """
+
+        def hurry(queue: Collection[Any], wanted: UUID, session: ClientSession | None) -> bool:
+            waiting = {"_id": wanted, "state": State.DELAYED}
+            return queue.update_one(waiting, documents.hurried(), session=session).matched_count > 0
+
+        is_ready = self._change_one(queue_name, message_id, hurry)
+        if is_ready:
+            on_commit(lambda: self.lookout.ring(queue_name))
+        return is_ready
 
     def pause(self, *, queue: str | None = None, actor: str | None = None) -> None:
         """Have no worker start messages of a queue or an actor, until `resume`. What runs is finished.
@@ -382,6 +396,24 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             return self.queues[queue_name]
         except KeyError:
             raise QueueNotFound(queue_name) from None
+
+    def _change_one(
+        self,
+        queue_name: str,
+        message_id: str,
+        change: Callable[[Collection[Any], UUID, ClientSession | None], bool],
+    ) -> bool:
+        """Change a message in the transaction around the caller, or at once. False for what is no message's id."""
+        queue = self._queue(queue_name)
+        try:
+            wanted = UUID(message_id)
+        except ValueError:
+            return False
+        if session := current_session():
+            # With the driver's own errors, which say whether the transaction is worth another try.
+            return change(queue, wanted, session)
+        with driver_errors():
+            return change(queue, wanted, None)
 
     def _delivery_of(self, message: Message[Any] | Delivery) -> Delivery | None:
         """The delivery that is to be repeated, when the message is one that this process is busy with."""

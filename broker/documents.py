@@ -213,6 +213,11 @@ def promoted(due: datetime) -> Document:
     return {"$set": {"state": State.QUEUED, "seq": seq}, "$unset": {"due": ""}}
 
 
+def hurried() -> Document:
+    """A delayed message that somebody wants now, at the end of the line."""
+    return {"$set": {"state": State.QUEUED}, "$unset": {"due": ""}, "$currentDate": _SERVER_TIMESTAMP_NOW}
+
+
 def claimed(worker: str, token: UUID) -> Document:
     """Leased to a worker, under a token that no other claim has."""
     return {"$set": {"state": State.CONSUMED, "lease": {"worker": worker, "token": token}}}

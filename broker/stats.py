@@ -87,6 +87,18 @@ def states(broker: MongoBroker, queue_name: str, message_ids: Iterable[str]) -> 
         return {str(document["_id"]): State(document["state"]) for document in found}
 
 
+def first_in_line(broker: MongoBroker, queue_name: str, *, limit: int) -> list[str]:
+    """The ids of the first ready messages of a queue, in the order in which they go; paused ones stand in line, too.
+
+    Raises QueueNotFound and ConnectionError.
+    """
+    if queue_name not in broker.queues:
+        raise QueueNotFound(queue_name)
+    with driver_errors():
+        in_line = broker.queues[queue_name].find({"state": State.QUEUED}, {"_id": 1}).sort(documents.IN_LINE)
+        return [str(message["_id"]) for message in in_line.limit(limit)]
+
+
 def _stats_of(broker: MongoBroker, name: str, *, is_paused: bool, paused_actors: frozenset[str]) -> QueueStats:
     queue = broker.queues[name]
     ready = queue.count_documents(_READY)

@@ -163,6 +163,11 @@ class Artworks:
             session=session,
         )
 
+    def list_made(self, owner: str, *, since: datetime, before: datetime, limit: int) -> Read[list[Artwork]]:
+        """The artworks made from one instant up to another, the newest first."""
+        query = {"owner": owner, "deleted_at": None, "created_at": {"$gte": since, "$lt": before}}
+        return self._reads.many(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
+
     def set_story(self, artwork_id: str, description: str, *, session: ClientSession) -> None:
         """Replace the typed story; what was made of the old one is void."""
         self._change(artwork_id, {"description": description, "words": None}, session=session)

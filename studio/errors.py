@@ -97,6 +97,12 @@ REGISTRY: dict[str, ErrorKind] = {
             "Use the nextCursor of the page before, or begin at the first page.",
         ),
     ),
+    "TIME_ZONE_UNKNOWN": _row(
+        400,
+        400,
+        zh=("不认识这个时区。", "请使用 IANA 时区名称，例如 Asia/Shanghai。"),
+        en=("There is no such time zone.", "Use an IANA name such as Europe/Berlin."),
+    ),
     "NOT_FOUND": _row(
         404,
         404,
@@ -176,6 +182,15 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("录音有 {seconds} 秒，最多 {max_seconds} 秒。", "请录一段短一些的故事。"),
         en=("The recording lasts {seconds} s; at most {max_seconds} s are allowed.", "Record a shorter story."),
     ),
+    "VIDEO_TOO_LARGE": _row(
+        422,
+        422,
+        zh=("视频的每帧有 {pixels} 像素，最多 {max_pixels} 像素。", "请用较低的分辨率重新录制。"),
+        en=(
+            "Each frame of the video has {pixels} pixels; at most {max_pixels} are allowed.",
+            "Record it at a lower resolution.",
+        ),
+    ),
     "VIDEO_UNREADABLE": _row(
         422,
         422,
@@ -224,6 +239,18 @@ REGISTRY: dict[str, ErrorKind] = {
         903,
         zh=("这个任务现在不能重试。", "只有失败的任务才能重试。"),
         en=("This job cannot be retried now.", "Only a job that failed can be retried."),
+    ),
+    "JOB_NOT_CANCELABLE": _row(
+        409,
+        906,
+        zh=("这个任务已经结束，不能取消。", "可以查看它的结果，或重新制作。"),
+        en=("This job has ended and cannot be canceled.", "Look at what came of it, or ask for a new one."),
+    ),
+    "CANCELED": _row(
+        409,
+        907,
+        zh=("这个任务已被取消。", "想看动画时，请再做一次。"),
+        en=("This job was canceled.", "Ask for a new one whenever you like."),
     ),
     "STORY_IN_USE": _row(
         409,

@@ -6,17 +6,26 @@ numbers have no gaps, nobody sees an event before its change, and "everything af
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from pymongo import ASCENDING, IndexModel
+from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.client_session import ClientSession
+from pymongo.read_concern import ReadConcern
 
-from studio.records import Documents, upsert
+from studio.reads import Loops, Read
+from studio.records import Document, Documents, upsert
 
 KEEP_S = 30 * 24 * 3600
+LARGEST_SEQ = 2**63 - 1
+_AWAIT_MS = 1000
+_INSERTED: list[Document] = [
+    {"$match": {"operationType": "insert"}},
+    {"$project": {"fullDocument": 1}},
+    {"$unset": "fullDocument._id"},
+]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +53,11 @@ INDEXES = [
 
 
 class Events:
-    def __init__(self, collection: Documents, counters: Documents) -> None:
-        self.collection = collection
-        self._counters = counters
+    def __init__(self, collection: Documents, counters: Documents, loops: Loops) -> None:
+        # What watchers were told must not be undone by a failover, and its number not be given to another event.
+        self._collection = collection.with_options(read_concern=ReadConcern("majority"))
+        self._counters = counters.with_options(read_concern=ReadConcern("majority"))
+        self._loops = loops
 
     def append(self, owner: str, kind: str, *, job_id: str, data: dict[str, Any], session: ClientSession) -> None:
         """Add an event. Best as the last write of a transaction: until its commit, the owner's counter is held."""
@@ -58,9 +69,47 @@ class Events:
         )
         counter = msgspec.convert(document, EventCounter)
         event = {"owner": owner, "seq": counter.seq, "type": kind, "job_id": job_id, "data": data}
-        self.collection.insert_one({**event, "at": counter.at}, session=session)
+        self._collection.insert_one({**event, "at": counter.at}, session=session)
 
-    def list_of_job(self, job_id: str, *, after: int) -> Iterator[Event]:
+    def newest(self, owner: str) -> Read[int]:
+        """The number of an owner's newest event; 0 when there was none."""
+        return Read(self._counters, self._loops, {"_id": owner}, _number, limit=-1)
+
+    def newest_of(self, owners: list[str]) -> Read[dict[str, int]]:
+        """The same for several owners; those without an event are left out."""
+        return Read(self._counters, self._loops, {"_id": {"$in": owners}}, _numbers)
+
+    def list_after(self, owner: str, after: int, *, up_to: int = LARGEST_SEQ, limit: int) -> Read[list[Event]]:
+        """The first events of an owner that follow number `after`, in order."""
+        return self._list({"owner": owner, "seq": {"$gt": after, "$lte": up_to}}, limit=limit)
+
+    def list_of_job(self, job_id: str, *, after: int, up_to: int = LARGEST_SEQ) -> Read[list[Event]]:
         """The events of one job that follow number `after`, in order."""
-        for document in self.collection.find({"job_id": job_id, "seq": {"$gt": after}}).sort("seq", 1):
-            yield msgspec.convert({**document, "_id": None}, Event)
+        return self._list({"job_id": job_id, "seq": {"$gt": after, "$lte": up_to}})
+
+    def _list(self, query: Document, *, limit: int = 0) -> Read[list[Event]]:
+        return Read(
+            self._collection, self._loops, query, _events, sort=[("seq", ASCENDING)], limit=limit, fields={"_id": 0}
+        )
+
+    async def stream(self) -> AsyncCollectionChangeStream[Document]:
+        """The events that are committed from now on, for the running event loop; `fullDocument` is one event."""
+        collection = self._loops.collection(self._collection)
+        return await collection.watch(_INSERTED, max_await_time_ms=_AWAIT_MS)
+
+
+def read_event(document: Document) -> Event:
+    """The event in a document of the stream."""
+    return msgspec.convert(document, Event)
+
+
+def _events(documents: list[Document]) -> list[Event]:
+    return msgspec.convert(documents, list[Event])
+
+
+def _number(counters: list[Document]) -> int:
+    return max(_numbers(counters).values(), default=0)
+
+
+def _numbers(counters: list[Document]) -> dict[str, int]:
+    return {counter.owner: counter.seq for counter in msgspec.convert(counters, list[EventCounter])}

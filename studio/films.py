@@ -185,6 +185,20 @@ def stop_job(
         studio.artworks.set_status_without_film(job.artwork_id, ArtworkStatus.FAILED, session=session)
 
 
+def end_canceled(studio: Studio, job: Job, session: ClientSession) -> Job | None:
+    """Cancel a job that nobody works on any more. An artwork that waited for its first film is a draft again.
+
+    None when somebody else did so meanwhile, or it was begun.
+    """
+    canceled = studio.jobs.cancel(job, session=session)
+    if canceled and job.kind is JobKind.VIDEO:
+        # While this one came to rest, another one may have been ordered.
+        newer = studio.jobs.get_live(job.artwork_id, JobKind.VIDEO).now(session=session)
+        if newer is None:
+            studio.artworks.set_status_without_film(job.artwork_id, ArtworkStatus.DRAFT, session=session)
+    return canceled
+
+
 def animation_request(studio: Studio, job: Job) -> AnimationRequest:
     """All that an animator needs to know for a job's film."""
     artwork = artwork_of(studio, job)

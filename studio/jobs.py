@@ -2,6 +2,8 @@
 
     queued -> running -> succeeded | failed | needs_attention
                 failed -> queued (retry)
+    queued -> canceled, where nothing was asked of anybody yet
+    queued | running -> canceling -> canceled
 
 A change appends its event in the same transaction. A guard that does not hold returns None: somebody else moved the
 job on, and the caller's view of it is old.
@@ -10,12 +12,12 @@ job on, and the caller's view of it is old.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -23,9 +25,9 @@ from studio import pipelines
 from studio.artworks import Artwork
 from studio.events import Events
 from studio.pipelines import JobKind, Phase
-from studio.providers.interfaces import AnimationRequest
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id
+from studio.submissions import Billing, Submission, SubmissionState, billing_of
 
 
 class JobStatus(StrEnum):
@@ -38,10 +40,15 @@ class JobStatus(StrEnum):
     """Stopped at its `step` with an `error`; a retry goes on from there."""
     NEEDS_ATTENTION = "needs_attention"
     """Nobody can know whether a paid call was accepted; a person has to decide."""
+    CANCELING = "canceling"
+    """Not wanted any more: no step begins, the one at work is stopped, and the provider is told."""
+    CANCELED = "canceled"
+    """All of that has been done. What a provider may charge is told by `billing`."""
 
 
 LIVE = (JobStatus.QUEUED, JobStatus.RUNNING)
-FINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.NEEDS_ATTENTION})
+FINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.NEEDS_ATTENTION, JobStatus.CANCELED})
+UNFINISHED = (*LIVE, JobStatus.CANCELING)
 
 
 class LiveJobExists(Exception):
@@ -55,28 +62,20 @@ class Failure(msgspec.Struct, frozen=True):
     params: dict[str, str | int | float] = {}
 
 
-class SubmissionState(StrEnum):
-    SENDING = "sending"
-    """The intent: the call may have gone out. Only a lookup may tell what became of it."""
-    UNSENT = "unsent"
-    """The provider surely did not take it, and may be asked again under the same key."""
-    ACCEPTED = "accepted"
-    """The provider has it, under `provider_id`."""
-    CLOSED = "closed"
-    """Given up: a retry asks anew."""
+class FinishedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """What statistics need of a job: nothing that leads to a person."""
 
+    FIELDS: ClassVar[Document] = {"_id": 0, "kind": 1, "status": 1, "started_at": 1, "finished_at": 1}
 
-class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """One paid call. `id` is the idempotency key, the same on every attempt."""
+    kind: JobKind
+    status: JobStatus
+    started_at: datetime | None = None
+    finished_at: datetime
 
-    id: str
-    provider: str
-    request: AnimationRequest
-    state: SubmissionState
-    at: datetime
-    provider_id: str | None = None
-    clip: str | None = None
-    """Where the finished clip is, once it was seen."""
+    @property
+    def seconds(self) -> float | None:
+        """How long it was worked on; None when it never was."""
+        return (self.finished_at - self.started_at).total_seconds() if self.started_at else None
 
 
 class Job(Record, frozen=True, kw_only=True):
@@ -104,6 +103,11 @@ class Job(Record, frozen=True, kw_only=True):
     """Time spent in providers and media tools so far."""
     read_at: datetime | None = None
     """The server's time of this reading; not stored."""
+    started_at: datetime | None = None
+    """When this try's first step began."""
+    step_started_at: datetime | None = None
+    """When the step before was settled, or the first one began."""
+    cancel_asked_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property
@@ -114,21 +118,37 @@ class Job(Record, frozen=True, kw_only=True):
         return None
 
     @property
+    def billing(self) -> Billing:
+        return billing_of(self.submissions)
+
+    @property
     def phase(self) -> Phase:
         match self.status:
             case JobStatus.QUEUED:
                 return Phase.QUEUED
             case JobStatus.RUNNING:
                 return pipelines.STEPS[self.step].phase
+            case JobStatus.CANCELING:
+                return Phase.GENERATING
             case JobStatus.SUCCEEDED:
                 return Phase.COMPLETED
             case _:
                 return Phase.FAILED
 
+    @property
+    def at_step(self) -> Document:
+        """Finds the job where the caller saw it: at the same step of the same try."""
+        return {"_id": self.id, "step": self.step, "tries": self.tries}
+
+    @property
+    def at_work(self) -> Document:
+        """The same, and still wanted."""
+        return {**self.at_step, "status": JobStatus.RUNNING}
+
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", ASCENDING)], name="owner"),
-    IndexModel([("artwork_id", ASCENDING), ("created_at", ASCENDING)], name="artwork"),
+    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="owner"),
+    IndexModel([("artwork_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="artwork"),
     # One live job of a kind per artwork: a second tap on the button watches the first one's job.
     IndexModel(
         [("artwork_id", ASCENDING), ("kind", ASCENDING)],
@@ -137,6 +157,12 @@ INDEXES = [
         partialFilterExpression={"live": True},
     ),
     IndexModel([("live", ASCENDING), ("updated_at", ASCENDING)], name="quiet", partialFilterExpression={"live": True}),
+    IndexModel(
+        [("status", ASCENDING), ("updated_at", ASCENDING)],
+        name="canceling",
+        partialFilterExpression={"status": JobStatus.CANCELING.value},
+    ),
+    IndexModel([("finished_at", ASCENDING)], name="finished", sparse=True),
 ]
 
 
@@ -152,9 +178,18 @@ class Jobs:
     def get_live(self, artwork_id: str, kind: JobKind) -> Read[Job | None]:
         return self._reads.one({"artwork_id": artwork_id, "kind": kind, "live": True})
 
+    def list_live(self, artwork_id: str) -> Read[list[Job]]:
+        return self._reads.many({"artwork_id": artwork_id, "live": True})
+
     def get_newest(self, owner: str, artwork_id: str) -> Read[Job | None]:
         """The newest job of an artwork, finished or not."""
         return self._reads.one({"artwork_id": artwork_id, "owner": owner}, sort=[("created_at", -1)])
+
+    def unfinished_films(self, artwork_ids: set[str]) -> set[tuple[str, int]]:
+        """The films, by artwork and version, that a job makes or may be told to go on with."""
+        query = {"artwork_id": {"$in": list(artwork_ids)}, "status": {"$ne": JobStatus.SUCCEEDED}}
+        found = self._collection.find(query, {"_id": 0, "artwork_id": 1, "version": 1})
+        return {(document["artwork_id"], document["version"]) for document in found}
 
     def load(self, job_id: str) -> Job | None:
         """A job whoever owns it, with the server's time; for actors only."""
@@ -162,11 +197,43 @@ class Jobs:
         document = next(found, None)
         return from_document(document, Job) if document else None
 
+    def list_page(
+        self,
+        owner: str,
+        *,
+        status: JobStatus | None = None,
+        kind: JobKind | None = None,
+        artwork_id: str | None = None,
+        after: tuple[datetime, str] | None = None,
+        limit: int,
+    ) -> Read[list[Job]]:
+        """The newest jobs, or those that follow `after`, the time and id of the last one of the page before."""
+        wanted = {"status": status, "kind": kind, "artwork_id": artwork_id}
+        query: Document = {"owner": owner, **{name: value for name, value in wanted.items() if value is not None}}
+        if after:
+            created_at, job_id = after
+            query["$or"] = [
+                {"created_at": {"$lt": created_at}},
+                {"created_at": created_at, "_id": {"$lt": job_id}},
+            ]
+        return self._reads.many(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
+
+    def list_unfinished(self, owner: str) -> Read[list[Job]]:
+        """What is queued, running or canceling."""
+        return self._reads.many({"owner": owner, "status": {"$in": UNFINISHED}})
+
     def list_quiet(self, *, for_s: float) -> Iterator[Job]:
-        """Live jobs that nothing happened to for so long, the quietest first."""
+        """Unfinished jobs that nothing happened to for so long, the quietest first."""
         quiet = {"$lt": ["$updated_at", {"$subtract": ["$$NOW", int(1000 * for_s)]}]}
-        for document in self._collection.find({"live": True, "$expr": quiet}).sort("updated_at", 1):
+        unfinished = [{"live": True}, {"status": JobStatus.CANCELING}]
+        for document in self._collection.find({"$or": unfinished, "$expr": quiet}).sort("updated_at", 1):
             yield from_document(document, Job)
+
+    def list_finished(self, day: datetime) -> Iterator[FinishedJob]:
+        """How the jobs ended that ended on a day; `day` is its first instant."""
+        on_day = {"finished_at": {"$gte": day, "$lt": day + timedelta(days=1)}, "status": {"$in": list(FINAL)}}
+        for document in self._collection.find(on_day, FinishedJob.FIELDS):
+            yield msgspec.convert(document, FinishedJob)
 
     def create(self, artwork: Artwork, kind: JobKind, *, version: int, request_id: str, session: ClientSession) -> Job:
         """Store a new job at the first step it needs. Raises LiveJobExists."""
@@ -192,7 +259,13 @@ class Jobs:
         return job
 
     def start(self, job: Job, *, session: ClientSession) -> Job | None:
-        return self._move(job, {"status": JobStatus.RUNNING}, session=session, before=(JobStatus.QUEUED,))
+        return self._move(
+            job,
+            {"status": JobStatus.RUNNING},
+            session=session,
+            before=(JobStatus.QUEUED,),
+            now=("started_at", "step_started_at"),
+        )
 
     def advance(self, job: Job, *, outside_ms: int, session: ClientSession) -> Job | None:
         """On to the next step of the plan, or to success after the last one."""
@@ -204,7 +277,7 @@ class Jobs:
             "step_progress": 0,
             "progress": pipelines.progress_at(job.steps, following, 0.0),
         }
-        return self._move(job, fields, session=session, count={"outside_ms": outside_ms})
+        return self._move(job, fields, session=session, count={"outside_ms": outside_ms}, now=("step_started_at",))
 
     def fail(
         self,
@@ -217,6 +290,16 @@ class Jobs:
     ) -> Job | None:
         fields: Document = {"status": status, "error": msgspec.to_builtins(failure)}
         return self._finish(job, fields, outside_ms, session=session)
+
+    def ask_to_cancel(self, job: Job, *, session: ClientSession) -> Job | None:
+        """Let no step of a live job begin or be settled any more. From here on its artwork may have another job."""
+        fields: Document = {"status": JobStatus.CANCELING, "live": False}
+        return self._move(job, fields, session=session, before=(job.status,), now=("cancel_asked_at",))
+
+    def cancel(self, job: Job, *, session: ClientSession) -> Job | None:
+        """End a job for which nobody is at work: a canceling one that has come to rest, or a queued one."""
+        fields = {"status": JobStatus.CANCELED, "error": msgspec.to_builtins(Failure("CANCELED"))}
+        return self._finish(job, fields, 0, before=(job.status,), session=session)
 
     def retry(self, job: Job, *, request_id: str, session: ClientSession) -> Job | None:
         """Queue a failed job again, at the step that failed or where its clip is asked for anew.
@@ -234,13 +317,15 @@ class Jobs:
             "progress": pipelines.progress_at(job.steps, step, 0.0),
             "error": None,
             "request_id": request_id,
+            "started_at": None,
+            "step_started_at": None,
             "finished_at": None,
         }
         if job.submission and job.error.symbol in pipelines.NEEDS_NEW_CLIP:
             fields[f"submissions.{len(job.submissions) - 1}.state"] = SubmissionState.CLOSED
         try:
             return self._move(
-                job, fields, session=session, before=(JobStatus.FAILED,), count={"tries": 1}, now={"tried_at": True}
+                job, fields, session=session, before=(JobStatus.FAILED,), count={"tries": 1}, now=("tried_at",)
             )
         except DuplicateKeyError as error:
             raise LiveJobExists from error
@@ -254,65 +339,22 @@ class Jobs:
         }
         return self._move(job, fields, session=session, guard={"step_progress": {"$lt": percent}})
 
-    def open_submission(self, job: Job, *, provider: str, request: AnimationRequest) -> Submission | None:
-        """Store the intent of a paid call, on a majority, before the call is made. None when the job moved on."""
-        entry: Document = {
-            "id": new_id(),
-            "provider": provider,
-            "request": msgspec.to_builtins(request),
-            "state": SubmissionState.SENDING,
-        }
-        open_states = [state for state in SubmissionState if state is not SubmissionState.CLOSED]
-        document = self._collection.find_one_and_update(
-            {**_at_step(job), "status": JobStatus.RUNNING, "submissions.state": {"$nin": open_states}},
-            [
-                {
-                    "$set": {
-                        "submissions": {
-                            "$concatArrays": [
-                                {"$ifNull": ["$submissions", []]},
-                                [{"$mergeObjects": [{"$literal": entry}, {"at": "$$NOW"}]}],
-                            ]
-                        }
-                    }
-                }
-            ],
-            return_document=ReturnDocument.AFTER,
-        )
-        return from_document(document, Job).submission if document else None
-
-    def mark_submission(self, job: Job, submission: Submission, state: SubmissionState) -> Submission | None:
-        """Note what became of a call, on a majority. None when the job moved on, or another run was first."""
-        open_one = {"$elemMatch": {"id": submission.id, "state": submission.state}}
-        result = self._collection.update_one(
-            {**_at_step(job), "status": JobStatus.RUNNING, "submissions": open_one},
-            {"$set": {"submissions.$.state": state}},
-        )
-        return msgspec.structs.replace(submission, state=state) if result.matched_count else None
-
-    def accept_submission(self, job: Job, submission: Submission, provider_id: str, *, session: ClientSession) -> None:
-        self._set_submission(
-            job, submission, {"state": SubmissionState.ACCEPTED, "provider_id": provider_id}, session=session
-        )
-
-    def set_clip(self, job: Job, submission: Submission, clip: str, *, session: ClientSession) -> None:
-        self._set_submission(job, submission, {"clip": clip}, session=session)
-
-    def _set_submission(self, job: Job, submission: Submission, fields: Document, *, session: ClientSession) -> None:
-        self._collection.update_one(
-            {"_id": job.id, "submissions.id": submission.id},
-            {"$set": {f"submissions.$.{name}": value for name, value in fields.items()}},
-            session=session,
-        )
-
-    def _finish(self, job: Job, fields: Document, outside_ms: int, *, session: ClientSession) -> Job | None:
+    def _finish(
+        self,
+        job: Job,
+        fields: Document,
+        outside_ms: int,
+        *,
+        before: tuple[JobStatus, ...] = LIVE,
+        session: ClientSession,
+    ) -> Job | None:
         return self._move(
             job,
             {**fields, "live": False},
             session=session,
-            before=LIVE,
+            before=before,
             count={"outside_ms": outside_ms},
-            now={"finished_at": True},
+            now=("finished_at",),
         )
 
     def _move(
@@ -324,13 +366,13 @@ class Jobs:
         before: tuple[JobStatus, ...] = (JobStatus.RUNNING,),
         guard: Document | None = None,
         count: Document | None = None,
-        now: Document | None = None,
+        now: tuple[str, ...] = (),
     ) -> Job | None:
-        """Change a job that still is where the caller saw it, and tell its watchers."""
+        """Change a job that still is where the caller saw it, and tell its watchers. `now` names times to be noted."""
         update: dict[str, Any] = change(fields, **({"$inc": count} if count else {}))
-        update["$currentDate"].update(now or {})
+        update["$currentDate"].update(dict.fromkeys(now, True))
         document = self._collection.find_one_and_update(
-            {**_at_step(job), "status": {"$in": before}, **(guard or {})},
+            {**job.at_step, "status": {"$in": before}, **(guard or {})},
             update,
             return_document=ReturnDocument.AFTER,
             session=session,
@@ -352,8 +394,3 @@ class Jobs:
             "error": error,
         }
         self._events.append(job.owner, "job", job_id=job.id, data=data, session=session)
-
-
-def _at_step(job: Job) -> Document:
-    """The job where the caller saw it: at the same step of the same try."""
-    return {"_id": job.id, "step": job.step, "tries": job.tries}

@@ -13,6 +13,20 @@ _UPLOAD = re.compile(
 )
 
 
+_PLACE = re.compile(
+    r"clients/[\w-]+/artworks/(?P<artwork_id>[\w-]+)/(?P<folder>[a-z]+)/v(?P<version>\d{1,9})/(?P<name>[\w-]+)\.\w+"
+)
+
+
+class Place(NamedTuple):
+    """What the key of any object of an artwork tells. The name is the id of an upload or an asset."""
+
+    artwork_id: str
+    folder: str
+    version: int
+    name: str
+
+
 class Upload(NamedTuple):
     """What the key of an upload tells."""
 
@@ -43,3 +57,9 @@ def parse_upload_key(key: str, owner: str) -> Upload | None:
     if match is None or match["owner"] != owner:
         return None
     return Upload(match["id"], match["artwork_id"], Kind(match["kind"]))
+
+
+def parse_key(key: str) -> Place | None:
+    """The place of an artwork's object; None for any other key."""
+    match = _PLACE.fullmatch(key)
+    return Place(match["artwork_id"], match["folder"], int(match["version"]), match["name"]) if match else None

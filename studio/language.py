@@ -10,6 +10,7 @@ Language = Literal["zh", "en"]
 
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _LETTER = re.compile(r"[^\W\d_]")
+_WORD = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\d_\u3400-\u9fff\uf900-\ufaff]+(?:['’][a-z]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,14 @@ def language_of(*texts: str | None, default: Language = "en") -> Language:
         if text and _LETTER.search(text):
             return "zh" if _HAN.search(text) else "en"
     return default
+
+
+def count_words(text: str) -> int:
+    """How many words people would count: each Han character is one, and so is each word of other letters."""
+    return len(_WORD.findall(text))
+
+
+def counted(count: int, one: str) -> str:
+    """An English noun with its number: "1 work", "2 works", "0 stories"."""
+    many = f"{one[:-1]}ies" if one.endswith("y") and one[-2] not in "aeiou" else f"{one}s"
+    return f"{count} {one if count == 1 else many}"

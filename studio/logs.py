@@ -7,8 +7,8 @@ import sys
 
 import structlog
 
-# These log whole URLs, which for a presigned one is the key to the object.
-_TALKATIVE = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer", "pymongo")
+# These log whole URLs, which for a presigned one is the key to the object, or the letters of what is printed.
+_TALKATIVE = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "s3transfer", "pymongo", "fpdf", "fontTools")
 
 
 def configure_logs(level: str) -> None:

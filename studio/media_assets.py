@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -10,7 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio.reads import Loops, Read, Reads
-from studio.records import Documents, Record, from_document, insert
+from studio.records import Document, Documents, Record, change, from_document, insert
 
 
 class Kind(StrEnum):
@@ -67,6 +68,29 @@ class MediaAssets:
 
     def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
         return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})
+
+    def load(self, asset_id: str) -> Read[MediaAsset | None]:
+        """An asset whoever owns it; for actors only."""
+        return self._reads.one({"_id": asset_id})
+
+    def list_pictures(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> Read[list[MediaAsset]]:
+        """The newest pictures, or those that follow `after`, the time and id of the last one of the page before."""
+        query: Document = {"owner": owner, "kind": Kind.IMAGE}
+        if after:
+            created_at, asset_id = after
+            query["$or"] = [{"created_at": {"$lt": created_at}}, {"created_at": created_at, "_id": {"$lt": asset_id}}]
+        return self._reads.many(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
+
+    def keys_of(self, asset_ids: set[str]) -> set[str]:
+        """The keys of all objects that belong to these assets, whoever owns them."""
+        fields = {"_id": 0, "key": 1, "poster_key": 1, "thumb_key": 1}
+        found = self._collection.find({"_id": {"$in": list(asset_ids)}}, fields)
+        return {key for document in found for key in document.values() if key}
+
+    def set_still(self, asset_id: str, *, poster_key: str | None = None, thumb_key: str | None = None) -> bool:
+        """Note the still of a film, or the small copy of a picture. Whether the asset is still there."""
+        fields = {"poster_key": poster_key} if poster_key else {"thumb_key": thumb_key}
+        return self._collection.update_one({"_id": asset_id}, change(fields)).matched_count == 1
 
     def create(self, fields: dict[str, Any], *, session: ClientSession | None = None) -> MediaAsset:
         """Store an asset. Outside a transaction, a source that made one already gives that one back."""

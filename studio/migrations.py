@@ -45,8 +45,13 @@ def _say_that_nothing_is_deleted(database: Database[Any]) -> None:
     database["artworks"].update_many({"deleted_at": {"$exists": False}}, {"$set": {"deleted_at": None}})
 
 
+def _only_indexes(_database: Database[Any]) -> None:
+    """The number is all there is to it."""
+
+
 MIGRATIONS = [
     Migration(1, "Every artwork says whether it was deleted", _say_that_nothing_is_deleted),
+    Migration(2, "Jobs are listed newest first", _only_indexes),
 ]
 
 

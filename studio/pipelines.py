@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from studio.artworks import Artwork
+from studio.providers.interfaces import Capability
 
 
 class JobKind(StrEnum):
@@ -27,19 +28,23 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`share` is the step's part of a job's progress, in percent of a plan in which every step runs."""
+    """`share` is the step's part of a job's progress, in percent of a plan in which every step runs.
+
+    `needs` is the capability that it asks of a provider.
+    """
 
     name: str
     share: int
+    needs: Capability
     phase: Phase = Phase.GENERATING
 
 
-TRANSCRIBE = Step("transcribe", 5)
-REFINE_TEXT = Step("refine_text", 5)
-SUBMIT_VIDEO = Step("submit_video", 5)
-POLL_VIDEO = Step("poll_video", 65)
-CAPTURE_VIDEO = Step("capture_video", 10, Phase.COMPOSITING)
-ANALYZE = Step("analyze", 10, Phase.COMPOSITING)
+TRANSCRIBE = Step("transcribe", 5, Capability.TRANSCRIBER)
+REFINE_TEXT = Step("refine_text", 5, Capability.WRITER)
+SUBMIT_VIDEO = Step("submit_video", 5, Capability.ANIMATOR)
+POLL_VIDEO = Step("poll_video", 65, Capability.ANIMATOR)
+CAPTURE_VIDEO = Step("capture_video", 10, Capability.ANIMATOR, Phase.COMPOSITING)
+ANALYZE = Step("analyze", 10, Capability.SEER, Phase.COMPOSITING)
 
 PLANS: dict[JobKind, tuple[Step, ...]] = {
     JobKind.VIDEO: (TRANSCRIBE, REFINE_TEXT, SUBMIT_VIDEO, POLL_VIDEO, CAPTURE_VIDEO, ANALYZE),

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.client_session import ClientSession
 
@@ -45,6 +46,10 @@ class Loops:
             self._databases[loop] = self._connect()
         return self._databases[loop]
 
+    def collection(self, collection: Documents) -> AsyncCollection[Document]:
+        """What the running event loop reads in place of a collection, with the same read concern."""
+        return self.database.get_collection(collection.name, read_concern=collection.read_concern)
+
     async def close(self) -> None:
         """Close what the running event loop has opened; a later read opens it again."""
         database = self._databases.pop(asyncio.get_running_loop(), None)
@@ -73,8 +78,8 @@ class Read(Generic[T]):
         return self._soon().__await__()
 
     async def _soon(self) -> T:
-        collection = self.loops.database[self.collection.name]
-        return self.become(await collection.find(self.query, **self._options).to_list())
+        found = self.loops.collection(self.collection).find(self.query, **self._options)
+        return self.become(await found.to_list())
 
     @property
     def _options(self) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from typing import NamedTuple
 import msgspec
 from pymongo import IndexModel
 
-from studio import artworks, events, jobs, media_assets
+from studio import announced_uploads, artworks, events, jobs, media_assets
 from studio.analyses import Analysis
 from studio.clients import Client
 from studio.migration_records import MigrationRecord
+from studio.profiles import Profile
+from studio.statistics import DayOfJobs
+from studio.step_times import StepTime
 
 
 class Collection(NamedTuple):
@@ -22,10 +25,14 @@ class Collection(NamedTuple):
 COLLECTIONS: dict[str, Collection] = {
     "clients": Collection(Client),
     "artworks": Collection(artworks.Artwork, artworks.INDEXES),
+    "uploads": Collection(announced_uploads.AnnouncedUpload, announced_uploads.INDEXES),
     "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
     "jobs": Collection(jobs.Job, jobs.INDEXES),
     "ai_analyses": Collection(Analysis),
     "events": Collection(events.Event, events.INDEXES),
     "event_counters": Collection(events.EventCounter),
+    "step_times": Collection(StepTime),
+    "statistics": Collection(DayOfJobs),
+    "profiles": Collection(Profile),
     "migrations": Collection(MigrationRecord),
 }

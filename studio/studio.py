@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pymongo import AsyncMongoClient, MongoClient
@@ -9,6 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.write_concern import WriteConcern
 
 from studio.analyses import Analyses
+from studio.announced_uploads import AnnouncedUploads
 from studio.artworks import Artworks
 from studio.clients import Clients
 from studio.events import Events
@@ -17,10 +19,14 @@ from studio.media_assets import MediaAssets
 from studio.media_links import MediaLinks
 from studio.migrations import migrate
 from studio.objects import ObjectStore
+from studio.profiles import Profiles
 from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
 from studio.settings import Settings
+from studio.statistics import Statistics
+from studio.step_times import StepTimes
+from studio.submissions import Submissions
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
@@ -44,16 +50,26 @@ class Studio:
         self.media_links = MediaLinks(settings)
         self.providers = Providers(settings, self.objects)
         self.clients = Clients(self.database["clients"])
+        self.announced_uploads = AnnouncedUploads(self.database["uploads"], self.loops)
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
         self.artworks = Artworks(self.database["artworks"], self.loops)
         self.analyses = Analyses(self.database["ai_analyses"], self.loops)
-        self.events = Events(self.database["events"], self.database["event_counters"])
+        self.events = Events(self.database["events"], self.database["event_counters"], self.loops)
+        self.profiles = Profiles(self.database["profiles"], self.loops, self.media_assets)
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
+        self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
+        self.statistics = Statistics(self.database["statistics"], self.loops)
+        self.submissions = Submissions(self.database["jobs"])
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""
         migrate(self.database)
         self.objects.ensure_bucket()
+
+    def now(self) -> datetime:
+        """The database server's time, by which everything is dated."""
+        time: datetime = self.database.command("hello")["localTime"]
+        return time
 
     def close(self) -> None:
         self.client.close()

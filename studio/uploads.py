@@ -1,4 +1,4 @@
-"""The way in for media: a presigned door, then a commit that believes nothing it is told.
+"""The ways in for media: a presigned door and then a commit that believes nothing it is told, or a file as it is.
 
 Bytes wait under an upload key. The commit looks at what is really there, keeps a clean copy under a key of its own,
 and removes the upload, whether it was good or not. So nothing is kept of what was refused, and an upload that is
@@ -8,15 +8,18 @@ second try writes the same object, and a commit has not succeeded before the upl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import BoundedSemaphore
 from typing import Any
 
+from pymongo.client_session import ClientSession
+
+from studio.announced_uploads import AnnouncedUpload
 from studio.errors import StudioError
+from studio.intake import FILM_EXTENSIONS, clean_copy, kind_of
 from studio.keys import Upload, object_key, parse_upload_key, upload_key
-from studio.media import clips, images, sound, tags
 from studio.media_assets import Kind, MediaAsset
 from studio.objects import ObjectHead
 from studio.records import is_new_id, new_id
@@ -49,12 +52,18 @@ EXTENSIONS: dict[Kind, dict[str, str]] = {
         "audio/flac": "flac",
         "audio/x-flac": "flac",
     },
-    Kind.VIDEO: {"video/mp4": "mp4", "video/webm": "webm", "video/quicktime": "mov"},
+    Kind.VIDEO: FILM_EXTENSIONS,
 }
+_FOLDERS = {Kind.IMAGE: "original", Kind.AUDIO: "audio", Kind.VIDEO: "video"}
 
-CHECKS_AT_ONCE = 2
-"""A picture of fifty million pixels takes half a gigabyte while it is decoded, and a web process has forty threads."""
-_checking = BoundedSemaphore(CHECKS_AT_ONCE)
+Store = Callable[[Callable[[ClientSession], MediaAsset]], MediaAsset]
+"""Runs in one transaction what stores an asset, and sends what is to follow from it."""
+
+SWEEP_AT_ONCE = 500
+
+
+class _Overtaken(Exception):
+    """The upload was committed by another call, or swept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,9 @@ def open_door(studio: Studio, owner: str, *, kind: Kind, mime: str, size: int, a
     if artwork_id:
         _check_artwork(studio, owner, artwork_id)
     artwork_id = artwork_id or new_id()
-    key = upload_key(owner, artwork_id, kind, new_id(), extension)
+    upload_id = new_id()
+    key = upload_key(owner, artwork_id, kind, upload_id, extension)
+    studio.announced_uploads.add(upload_id, owner, artwork_id=artwork_id, kind=kind, key=key, mime=mime, size=size)
     url = studio.objects.presign_put(key, mime=mime, size=size)
     return Door(key, url, {"Content-Type": mime, "Content-Length": str(size)}, artwork_id)
 
@@ -102,7 +113,7 @@ def _check_artwork(studio: Studio, owner: str, artwork_id: str) -> None:
         raise StudioError("NOT_FOUND")
 
 
-def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int | None) -> MediaAsset:
+def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int | None, store: Store) -> MediaAsset:
     """Make a media asset of an upload. A second commit of the same upload returns the same asset.
 
     Raises StudioError when it is missing, is not what was announced, or does not pass the checks of its kind; nothing
@@ -116,14 +127,15 @@ def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int 
         # The commit that made it may have broken off here, and the upload still tells where a photo was taken.
         studio.objects.delete(key)
         return known
-    head = studio.objects.head(key)
-    if head is None:
+    announced = studio.announced_uploads.get(owner, upload.id, key).now()
+    head = studio.objects.head(key) if announced else None
+    if announced is None or head is None:
         return _committed_meanwhile(studio, owner, key)
     try:
-        _check_announced(head, etag=etag, size=size)
         _check_size(studio.settings, upload.kind, head.size)
-        asset = _keep(studio, owner, upload, key)
-    except FileNotFoundError:
+        _check_announced(announced, head, etag=etag, size=size)
+        asset = _keep_uploaded(studio, announced, head, store)
+    except (FileNotFoundError, _Overtaken):
         return _committed_meanwhile(studio, owner, key)
     except StudioError:
         studio.objects.delete(key)
@@ -132,18 +144,48 @@ def commit(studio: Studio, owner: str, *, key: str, etag: str | None, size: int 
     return asset
 
 
-def asset_of(studio: Studio, owner: str, key: str, kind: Kind) -> MediaAsset:
+def asset_of(studio: Studio, owner: str, key: str, kind: Kind, *, store: Store) -> MediaAsset:
     """The asset behind a key: a finished object's, or an upload's, which is committed where it was not yet.
 
     Raises StudioError as `commit`, and "NOT_FOUND" for a key that is not the owner's or of another kind.
     """
     upload = parse_upload_key(key, owner)
     if upload and upload.kind is kind:
-        return commit(studio, owner, key=key, etag=None, size=None)
+        return commit(studio, owner, key=key, etag=None, size=None, store=store)
     asset = studio.media_assets.get_by_key(owner, key).now()
     if asset is None or asset.kind is not kind:
         raise StudioError("NOT_FOUND")
     return asset
+
+
+def take_in(
+    studio: Studio, owner: str, received: Path, *, kind: Kind | None, artwork_id: str | None, store: Store
+) -> MediaAsset:
+    """Make a media asset of a file that came through this process; without a kind, of the one that its bytes tell.
+
+    Raises StudioError as `open_door` and `commit` do.
+    """
+    if artwork_id:
+        _check_artwork(studio, owner, artwork_id)
+    kind = kind or kind_of(received)
+    _check_size(studio.settings, kind, received.stat().st_size)
+    upload = Upload(new_id(), artwork_id or new_id(), kind)
+    source = upload_key(owner, upload.artwork_id, kind, upload.id, "form")
+    with TemporaryDirectory(prefix="huaban-") as folder:
+        fields = _keep(studio, owner, upload, received, Path(folder))
+    return store(lambda session: studio.media_assets.create({**fields, "source": source}, session=session))
+
+
+def sweep(studio: Studio, older_than_s: float) -> int:
+    """Remove uploads that were announced this long ago and never committed, with their bytes.
+
+    The answer is how many there were, of SWEEP_AT_ONCE at most: if as many, there may be more. Raises StoreUnavailable.
+    """
+    forgotten = studio.announced_uploads.list_older(older_than_s, limit=SWEEP_AT_ONCE).now()
+    for upload in forgotten:
+        studio.objects.delete(upload.key)
+        studio.announced_uploads.remove(upload.id)
+    return len(forgotten)
 
 
 def _committed_meanwhile(studio: Studio, owner: str, key: str) -> MediaAsset:
@@ -154,8 +196,9 @@ def _committed_meanwhile(studio: Studio, owner: str, key: str) -> MediaAsset:
     return known
 
 
-def _check_announced(head: ObjectHead, *, etag: str | None, size: int | None) -> None:
-    if (etag and etag.strip('"') != head.etag) or (size is not None and size != head.size):
+def _check_announced(announced: AnnouncedUpload, head: ObjectHead, *, etag: str | None, size: int | None) -> None:
+    is_other = etag is not None and etag.strip('"') != head.etag
+    if is_other or head.size != announced.size or size not in {None, head.size}:
         raise StudioError("UPLOAD_CHANGED")
 
 
@@ -165,49 +208,35 @@ def _check_size(settings: Settings, kind: Kind, size: int) -> None:
         raise StudioError("FILE_TOO_LARGE", max_bytes=limit)
 
 
-def _keep(studio: Studio, owner: str, upload: Upload, key: str) -> MediaAsset:
-    """Check the bytes, store the clean copy, then its document: an object without a document is only an orphan."""
+def _keep_uploaded(studio: Studio, announced: AnnouncedUpload, head: ObjectHead, store: Store) -> MediaAsset:
+    upload = Upload(announced.id, announced.artwork_id, announced.kind)
     with TemporaryDirectory(prefix="huaban-") as name:
         folder = Path(name)
         received = folder / "received"
-        studio.objects.download(key, received)
-        with _checking:
-            path, extension, facts = _CHECKS[upload.kind](studio.settings, received, folder)
-        final_key = object_key(owner, upload.artwork_id, _FOLDERS[upload.kind], 1, f"{upload.id}.{extension}")
-        stored = studio.objects.upload(path, final_key, mime=facts["mime"])
-    fields = {
+        if studio.objects.download(announced.key, received).etag != head.etag:
+            raise StudioError("UPLOAD_CHANGED")
+        fields = _keep(studio, announced.owner, upload, received, folder)
+
+    def save(session: ClientSession) -> MediaAsset:
+        if not studio.announced_uploads.remove(announced.id, session=session):
+            raise _Overtaken
+        return studio.media_assets.create({**fields, "source": announced.key}, session=session)
+
+    return store(save)
+
+
+def _keep(studio: Studio, owner: str, upload: Upload, received: Path, folder: Path) -> dict[str, Any]:
+    """Check the bytes and store the clean copy. Its document comes after it: an object alone is only an orphan."""
+    copy = clean_copy(studio.settings, upload.kind, received, folder)
+    key = object_key(owner, upload.artwork_id, _FOLDERS[upload.kind], 1, f"{upload.id}.{copy.extension}")
+    stored = studio.objects.upload(copy.path, key, mime=copy.facts["mime"])
+    return {
         "_id": upload.id,
         "owner": owner,
         "artwork_id": upload.artwork_id,
         "kind": upload.kind,
-        "key": final_key,
+        "key": key,
         "size": stored.size,
         "etag": stored.etag,
-        "source": key,
-        **facts,
+        **copy.facts,
     }
-    return studio.media_assets.create(fields)
-
-
-def _picture(settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
-    clean = images.clean(received, folder, max_pixels=settings.image_max_pixels)
-    return clean.path, clean.ext, {"mime": clean.mime, "width": clean.width, "height": clean.height}
-
-
-def _recording(settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
-    facts = sound.inspect(received, max_seconds=settings.audio_max_seconds)
-    known = {"mime": facts.mime, "seconds": facts.seconds, "silent": facts.silent}
-    if facts.seconds == 0:
-        return tags.write_empty_recording(folder / "clean"), "wav", {**known, "mime": "audio/wav"}
-    return tags.strip_recording(received, folder / "clean"), facts.ext, known
-
-
-def _film(_settings: Settings, received: Path, folder: Path) -> tuple[Path, str, dict[str, Any]]:
-    facts = clips.inspect(received, unreadable="VIDEO_UNREADABLE")
-    extension = EXTENSIONS[Kind.VIDEO][facts.mime]
-    known = {"mime": facts.mime, "width": facts.width, "height": facts.height, "seconds": facts.seconds}
-    return tags.strip_film(received, folder / "clean"), extension, known
-
-
-_CHECKS = {Kind.IMAGE: _picture, Kind.AUDIO: _recording, Kind.VIDEO: _film}
-_FOLDERS = {Kind.IMAGE: "original", Kind.AUDIO: "audio", Kind.VIDEO: "video"}

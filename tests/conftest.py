@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from app.client import Client
 from app.stack import Servers
 from app.stack import servers as running_servers
 from tests.product import Product, new_client, product_on, serving
+
+# The processes that run tests beside each other have it set, and a console reads it only when it is made.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from studio.media import ffmpeg
 from studio.objects import ObjectStore
 from studio.providers import AnimationRequest, Clip, Lookup, Pending, Progress
 from studio.settings import Settings
+from tests.waiting import eventually
 
 
 class FakeService:
@@ -27,9 +28,10 @@ class FakeService:
     def behave(self, *words: str) -> None:
         (self.folder / "behaviour").write_text(" ".join(words))
 
-    def behaves(self, word: str) -> bool:
+    @property
+    def behaviour(self) -> list[str]:
         path = self.folder / "behaviour"
-        return path.exists() and word in path.read_text().split()
+        return path.read_text().split() if path.exists() else []
 
     @property
     def clip(self) -> Path:
@@ -51,7 +53,7 @@ class FakeService:
         return path.read_text().split() if path.exists() else []
 
     def forget(self) -> None:
-        for name in ("submits", "looks", "forgets", "behaviour"):
+        for name in ("submits", "looks", "forgets", "cancels", "behaviour"):
             (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder / "jobs")
         (self.folder / "jobs").mkdir()
@@ -59,45 +61,55 @@ class FakeService:
 
 class FakeAnimator:
     name = "fake"
+    is_free = False
 
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
         self.limit_s: float | None = settings.poll_limit_s
         self._service = FakeService(Path(os.environ["FAKE_SERVICE"]))
 
     def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
+        # Before the note, by which tests know that they may change it.
+        behaviour = self._service.behaviour
         self._service.note("submits", idempotency_key)
-        if self._service.behaves("busy"):
+        if "busy" in behaviour:
             raise NotNow("the fake is busy", retry_after_s=0.1)
-        if self._service.behaves("refuses"):
+        if "refuses" in behaviour:
             raise StudioError("PROVIDER_REFUSED")
-        if not self._service.behaves("drops"):
+        if "thinks" in behaviour:
+            eventually(lambda: "thinks" not in self._service.behaviour)
+        if "drops" not in behaviour:
             (self._service.folder / "jobs" / idempotency_key).touch()
-        if self._service.behaves("silent"):
+        if "silent" in behaviour:
             raise OutcomeUnknown
-        if self._service.behaves("babbles"):
+        if "babbles" in behaviour:
             raise ValueError("an answer that cannot be read")
         return f"fake-{idempotency_key}"
 
     def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
-        if self._service.behaves("no-lookup"):
+        if "no-lookup" in self._service.behaviour:
             raise OutcomeUnknown
         accepted = (self._service.folder / "jobs" / idempotency_key).exists()
         return f"fake-{idempotency_key}" if accepted else None
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
+        behaviour = self._service.behaviour
         self._service.note("looks", provider_id)
-        if self._service.behaves("away"):
+        if "away" in behaviour:
             raise NotNow("the fake is away", retry_after_s=0.05)
-        if self._service.behaves("fails"):
+        if "fails" in behaviour:
             raise StudioError("RENDER_FAILED")
+        if "renders" in behaviour:
+            ffmpeg.run(["-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10", "-f", "null", "-"], timeout_s=60)
+        if "later" in behaviour:
+            return Pending(look_again_s=3600)
         looks = self._service.calls("looks").count(provider_id)
-        if self._service.behaves("never") or looks < 2:
+        if "never" in behaviour or looks < 2:
             return Pending(progress=0.5, look_again_s=0.05)
         progress(1.0)
         return Clip("clip.mp4")
 
     def fetch(self, clip: Clip, target: Path) -> None:
-        if self._service.behaves("garbage"):
+        if "garbage" in self._service.behaviour:
             target.write_bytes(b"this is no film")
         else:
             shutil.copy(self._service.folder / clip.location, target)
@@ -106,4 +118,8 @@ class FakeAnimator:
         self._service.note("forgets", clip.location)
 
     def cancel(self, provider_id: str) -> None:
+        behaviour = self._service.behaviour
+        self._service.note("cancels", provider_id)
+        if "away" in behaviour:
+            raise NotNow("the fake is away", retry_after_s=0.05)
         (self._service.folder / "jobs" / provider_id.removeprefix("fake-")).unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 from app.cli.api import api
 from app.cli.demo import demo
 from app.cli.doctor import doctor
+from app.cli.import_ import import_films
 from app.cli.queue import queue
 from app.cli.run import run
 from app.cli.worker import worker
@@ -29,5 +30,5 @@ def main() -> None:
             os.environ[name] = value
 
 
-for command in (run, demo, api, worker, queue, doctor):
+for command in (run, demo, api, worker, queue, import_films, doctor):
     main.add_command(command)

@@ -20,6 +20,8 @@ export class Problem extends Error {
 
 export const get = async (path) => (await request(path)).json();
 
+export const getFile = async (path) => (await request(path)).blob();
+
 export const post = async (path, body = {}) => (await send("POST", path, body)).json();
 
 export const patch = async (path, body) => (await send("PATCH", path, body)).json();

@@ -1,73 +1,119 @@
-"""Jobs: ordering a film, watching it being made, trying again."""
+"""Jobs: ordering a film, watching it being made, trying again, canceling."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
-import msgspec
-from anyio import move_on_after, to_thread
+from anyio import to_thread
 from litestar import Response, get, post
 from litestar.exceptions import ValidationException
-from litestar.params import FromPath, HeaderParameter, JSONBody
-from litestar.response import ServerSentEvent, ServerSentEventMessage
-from pymongo.client_session import ClientSession
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
-from actors import send_step
-from app.dependencies import Owner, TheHub, TheStudio
+from actors import wishes
+from app.cursors import cursor_of, read_cursor
+from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
-from app.live import Hub
-from app.orders import JobCreate, accepted, order
-from app.views import JobView, view_event, view_job
-from broker import run_in_transaction
+from app.live import EventStream
+from app.live.streams import Batches
+from app.orders import JobCreate, accepted, location_of, order, request_id_of
+from app.views import CaptureView, JobsView, JobView, view_capture, view_job
+from app.views.events import frame_job_event
 from studio.errors import StudioError
-from studio.events import Event
-from studio.jobs import FINAL, Job, LiveJobExists
-from studio.language import Language
+from studio.events import LARGEST_SEQ
+from studio.jobs import FINAL, Job, JobStatus
+from studio.pipelines import JobKind
 from studio.studio import Studio
 
-# A comment this often keeps proxies from closing a quiet stream, and finds events should the hints fail.
-KEEP_ALIVE_S = 10.0
-_LARGEST_SEQ = 2**63 - 1
 
-
-@post("/generation/jobs", status_code=202, sync_to_thread=True)
-def create_job(data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
+@post("/generation/jobs", status_code=202)
+async def create_job(
+    data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> Response[JobView]:
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
         raise ValidationException(extra=[{"key": name} for name in data.misplaced()])
-    return accepted(order(studio, owner, data, request.scope["state"]["request_id"]), request)
+    job = await to_thread.run_sync(order, studio, owner, data, request_id_of(request))
+    return await accepted(job, forecasts, request)
+
+
+@get("/generation/jobs")
+async def list_jobs(
+    owner: Owner,
+    studio: TheStudio,
+    forecasts: TheForecasts,
+    *,
+    status: FromQuery[JobStatus | None] = None,
+    kind: FromQuery[JobKind | None] = None,
+    artwork_id: Annotated[str | None, QueryParameter(name="artworkId", max_length=64)] = None,
+    cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+    request: AnyRequest,
+) -> JobsView:
+    """The client's jobs, newest first, or those of a status, a kind or an artwork."""
+    after = read_cursor(cursor) if cursor else None
+    if artwork_id is not None and await studio.artworks.get(owner, artwork_id) is None:
+        raise StudioError("NOT_FOUND")
+    found = await studio.jobs.list_page(
+        owner, status=status, kind=kind, artwork_id=artwork_id, after=after, limit=limit + 1
+    )
+    page, language = found[:limit], language_of(request)
+    views = [view_job(job, language, told) for job, told in zip(page, await forecasts.of_all(page), strict=True)]
+    has_more = len(found) > limit
+    return JobsView(items=views, next_cursor=cursor_of(page[-1].created_at, page[-1].id) if has_more else None)
 
 
 @get("/generation/jobs/{job_id:str}")
-async def get_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> JobView:
+async def get_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> JobView:
     """How far a job is."""
-    return view_job(await _find(studio, owner, job_id), language_of(request))
+    job = await _find(studio, owner, job_id)
+    return view_job(job, language_of(request), await forecasts.of(job))
 
 
 @post("/generation/jobs/{job_id:str}/retry", status_code=202)
-async def retry_job(job_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> Response[JobView]:
+async def retry_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
-    queued = await to_thread.run_sync(_retry, studio, job, request.scope["state"]["request_id"])
-    return accepted(queued, request)
+    queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=request_id_of(request)))
+    return await accepted(queued, forecasts, request)
 
 
-def _retry(studio: Studio, job: Job, request_id: str) -> Job:
-    def store(session: ClientSession) -> Job:
-        queued = studio.jobs.retry(job, request_id=request_id, session=session)
-        if queued is None:
-            raise StudioError("JOB_NOT_RETRYABLE")
-        send_step(queued)
-        return queued
+@post("/generation/jobs/{job_id:str}/cancel", status_code=202)
+async def cancel_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+) -> Response[JobView]:
+    """Stop a job. What is at work for it is interrupted, and its provider told; `billing` says what it may cost.
 
-    try:
-        return run_in_transaction(studio.client, store)
-    except LiveJobExists as error:
-        raise StudioError("JOB_NOT_RETRYABLE") from error
+    A job that nothing was done for is canceled at once, any other one once all of that has come to rest.
+    """
+    job = await _find(studio, owner, job_id)
+    return await accepted(await to_thread.run_sync(wishes.cancel, job), forecasts, request)
 
 
-@get("/generation/jobs/{job_id:str}/events")
+@post("/generation/jobs/{job_id:str}/capture", status_code=200)
+async def capture_job(
+    job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, *, request: AnyRequest
+) -> Response[CaptureView]:
+    """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
+
+    202 when it looks now, or once more where the last look failed; otherwise 200 and the job as it is, with the film's
+    address once it is there. Nothing is asked of a provider a second time.
+    """
+    job, language = await _find(studio, owner, job_id), language_of(request)
+    moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=request_id_of(request)))
+    artwork = await studio.artworks.get(owner, job.artwork_id)
+    film_id = artwork.video_asset_id if artwork else None
+    film = await studio.media_assets.get(owner, film_id) if film_id else None
+    view = view_capture(moved or job, language, video_url=links.to(film) if film else None)
+    return Response(view, status_code=202 if moved else 200, headers=location_of(job))
+
+
+@get("/generation/jobs/{job_id:str}/events", takes_ticket=True)
 async def stream_job_events(
     job_id: FromPath[str],
     owner: Owner,
@@ -75,41 +121,27 @@ async def stream_job_events(
     hub: TheHub,
     *,
     request: AnyRequest,
-    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0, le=_LARGEST_SEQ)] = 0,
-) -> ServerSentEvent | Response[None]:
+    last_event_id: Annotated[int, HeaderParameter(name="Last-Event-ID", ge=0, le=LARGEST_SEQ)] = 0,
+) -> EventStream | Response[None]:
     """Server-sent events of a job, from its beginning or from `Last-Event-ID` on, until it has ended.
 
     A browser comes back after the end of a stream. When there is nothing more to come, 204 tells it to stop.
     """
     job = await _find(studio, owner, job_id)
-    if job.status in FINAL and not await to_thread.run_sync(_missed, studio, job, last_event_id):
+    if job.status in FINAL and not await studio.events.list_of_job(job.id, after=last_event_id):
         return Response(None, status_code=204)
-    return ServerSentEvent(_events(studio, hub, job, last_event_id, language_of(request)))
+    language = language_of(request)
+    batches = _until_its_end(hub.follow(owner, after=last_event_id, job_id=job.id))
+    return EventStream(batches, lambda one: one.written(frame_job_event, language))
 
 
-async def _events(
-    studio: Studio, hub: Hub, job: Job, last: int, language: Language
-) -> AsyncIterator[ServerSentEventMessage]:
-    with hub.watching(job.id) as news:
-        while True:
-            # Cleared before the log is read, so that what is committed meanwhile wakes the next turn.
-            news.clear()
-            missed = await to_thread.run_sync(_missed, studio, job, last)
-            for event in missed:
-                last = event.seq
-                data = msgspec.json.encode(view_event(event, language)).decode()
-                yield ServerSentEventMessage(event="job", id=str(event.seq), data=data)
+async def _until_its_end(batches: Batches) -> Batches:
+    async with aclosing(batches):
+        async for news in batches:
+            yield news
             # Only the last one counts: a job that was retried has ended before.
-            if missed and missed[-1].data["status"] in FINAL:
+            if news and news[-1].event.data["status"] in FINAL:
                 return
-            with move_on_after(KEEP_ALIVE_S):
-                await news.wait()
-                continue
-            yield ServerSentEventMessage(comment="still here")
-
-
-def _missed(studio: Studio, job: Job, last: int) -> list[Event]:
-    return list(studio.events.list_of_job(job.id, after=last))
 
 
 async def _find(studio: Studio, owner: str, job_id: str) -> Job:

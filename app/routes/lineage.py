@@ -12,9 +12,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
-from app.dependencies import Owner, TheLinks, TheStudio
+from actors import with_thumbnail
+from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
-from app.orders import JobCreate, accepted, order
+from app.orders import JobCreate, accepted, order, request_id_of
 from app.payloads import Key, Mime, Payload, Story
 from app.routes.artworks import ArtworkCreate, create
 from app.views import (
@@ -30,6 +31,7 @@ from broker import run_in_transaction
 from studio import edits, uploads
 from studio.artworks import Artwork
 from studio.films import found
+from studio.jobs import Job
 from studio.media_assets import Kind
 from studio.pipelines import JobKind
 from studio.studio import Studio
@@ -69,7 +71,7 @@ async def create_artwork_of_key(
     """Make an artwork of a drawing that was uploaded. Doing it twice gives the same artwork."""
 
     def store() -> Artwork:
-        drawing = uploads.asset_of(studio, owner, data.image_key, Kind.IMAGE)
+        drawing = uploads.asset_of(studio, owner, data.image_key, Kind.IMAGE, store=with_thumbnail)
         return create(studio, owner, ArtworkCreate(cover_asset_id=drawing.id))
 
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
@@ -99,51 +101,63 @@ async def commit_audio(
 
     def store() -> Artwork:
         artwork = found(studio.artworks.get(owner, artwork_id).now())
-        recording = uploads.asset_of(studio, owner, data.audio_key, Kind.AUDIO)
+        recording = uploads.asset_of(studio, owner, data.audio_key, Kind.AUDIO, store=with_thumbnail)
         return _edit(studio, artwork, {"audio_asset_id": recording.id})
 
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/transcribe", status_code=202, sync_to_thread=True)
-def transcribe_artwork(
+@post("/artworks/{artwork_id:str}/transcribe", status_code=202)
+async def transcribe_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
     studio: TheStudio,
-    request: AnyRequest,
+    forecasts: TheForecasts,
     *,
+    request: AnyRequest,
     data: JSONBody[Heard | None] = None,
 ) -> Response[JobView]:
     """Write down and tidy the recorded story, before any film is asked for."""
-    if data and data.text is not None:
-        artwork = found(studio.artworks.get(owner, artwork_id).now())
-        _edit(studio, artwork, {"transcript": data.text.strip() or None})
-    return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
+
+    def store() -> Job:
+        if data and data.text is not None:
+            artwork = found(studio.artworks.get(owner, artwork_id).now())
+            _edit(studio, artwork, {"transcript": data.text.strip() or None})
+        return _story_of(studio, owner, artwork_id, request)
+
+    return await accepted(await to_thread.run_sync(store), forecasts, request)
 
 
-@post("/artworks/{artwork_id:str}/run-llm", status_code=202, sync_to_thread=True)
-def refine_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+@post("/artworks/{artwork_id:str}/run-llm", status_code=202)
+async def refine_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Tidy the story, before any film is asked for."""
-    return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
+    job = await to_thread.run_sync(_story_of, studio, owner, artwork_id, request)
+    return await accepted(job, forecasts, request)
 
 
-@post("/artworks/{artwork_id:str}/generate", status_code=202, sync_to_thread=True)
-def generate_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+@post("/artworks/{artwork_id:str}/generate", status_code=202)
+async def generate_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Make a film of an artwork, as `regenerate` does."""
-    return _order(studio, owner, JobCreate(artwork_id=artwork_id), request)
+    wanted = JobCreate(artwork_id=artwork_id)
+    job = await to_thread.run_sync(order, studio, owner, wanted, request_id_of(request))
+    return await accepted(job, forecasts, request)
 
 
-@post("/generation/jobs/from-key", status_code=202, sync_to_thread=True)
-def create_job_of_key(
-    data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, request: AnyRequest
+@post("/generation/jobs/from-key", status_code=202)
+async def create_job_of_key(
+    data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Ask for a film of a drawing that was uploaded."""
-    drawing = uploads.asset_of(studio, owner, data.key, Kind.IMAGE)
-    return _order(studio, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request)
+
+    def store() -> Job:
+        drawing = uploads.asset_of(studio, owner, data.key, Kind.IMAGE, store=with_thumbnail)
+        return order(studio, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request_id_of(request))
+
+    return await accepted(await to_thread.run_sync(store), forecasts, request)
 
 
 @get("/artworks/by-video-key")
@@ -165,5 +179,5 @@ def _edit(studio: Studio, artwork: Artwork, wanted: dict[str, str | None]) -> Ar
     )
 
 
-def _order(studio: Studio, owner: str, data: JobCreate, request: AnyRequest) -> Response[JobView]:
-    return accepted(order(studio, owner, data, request.scope["state"]["request_id"]), request)
+def _story_of(studio: Studio, owner: str, artwork_id: str, request: AnyRequest) -> Job:
+    return order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request_id_of(request))

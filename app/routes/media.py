@@ -1,19 +1,28 @@
-"""The way in for media, `POST /upload/presign` and `POST /media/commit`, and the way out, `GET /media/...`."""
+"""The ways in for media, `POST /upload/presign` with `POST /media/commit` and `POST /upload`, and the way out,
+`GET /media/...`."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
+import msgspec
+from anyio import to_thread
 from litestar import HttpMethod, post, route
+from litestar.exceptions import ValidationException
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Meta
 
+from actors import with_thumbnail
 from app.dependencies import Owner, TheLinks, TheMediaDoor, TheStudio
 from app.errors import AnyRequest
+from app.forms import Form, FormOperation, read_form
 from app.identity import provide_owner
 from app.payloads import Id, Key, Mime, Payload
-from app.views import MediaAssetView, UploadView, view_asset, view_upload
+from app.views import MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from studio import uploads
 from studio.errors import StudioError
 from studio.keys import is_in_folder_of
@@ -50,7 +59,39 @@ def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio
 @post("/media/commit", status_code=201, sync_to_thread=True)
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
-    return view_asset(links, uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size))
+    asset = uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size, store=with_thumbnail)
+    return view_asset(links, asset)
+
+
+@post("/upload", status_code=201, request_max_body_size=None, operation_class=FormOperation)
+async def upload_file(request: AnyRequest, owner: Owner, studio: TheStudio, links: TheLinks) -> UploadedView:
+    """Send a file through the web process, as a form: for callers that cannot reach the bucket.
+
+    The file is in the field `file`, or in `image`, `audio` or `video`; without such a name and without `type`, its
+    bytes tell what it is. `artworkId` is the artwork it is for. It is checked as a commit checks an upload.
+    """
+    with TemporaryDirectory(prefix="huaban-") as folder:
+        form = await read_form(request, Path(folder) / "received", max_bytes=studio.settings.proxied_upload_max_bytes)
+        named = form.file_field if form.file_field in set(Kind) else None
+        asset = await to_thread.run_sync(
+            partial(
+                uploads.take_in,
+                studio,
+                owner,
+                form.path,
+                kind=_read_text(form, "type", Kind | None, named),
+                artwork_id=_read_text(form, "artworkId", Id | None),
+                store=with_thumbnail,
+            )
+        )
+    return view_uploaded(links, asset)
+
+
+def _read_text(form: Form, name: str, kind: Any, otherwise: str | None = None) -> Any:
+    try:
+        return msgspec.convert(form.texts.get(name, otherwise), kind)
+    except msgspec.ValidationError as error:
+        raise ValidationException(extra=[{"key": name, "message": str(error)}]) from error
 
 
 @route("/media/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
@@ -74,7 +115,7 @@ async def read_media(
     if s:
         seconds_left = studio.media_links.seconds_left(key, mime=t, expires=e, signature=s)
         return await media_door.open(request, key, mime=t, seconds_left=seconds_left, save=download)
-    if not await _is_own(studio, provide_owner(request), key):
+    if not await _is_own(studio, provide_owner(request.scope), key):
         raise StudioError("NOT_FOUND")
     seconds_left = studio.settings.presign_expires_s
     return await media_door.open(request, key, mime="", seconds_left=seconds_left, save=download)

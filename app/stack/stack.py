@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from app.stack import folder, mongod, outside, rclone
+from app.stack import folder, mongod, outside, rclone, running
 from app.stack.conditions import accepting, until
 from app.stack.ports import port_near
 from app.stack.processes import catches_sigterm, is_alone
@@ -151,6 +151,7 @@ class Stack:
         )
         await self._start(part, self._servers)
         self.env["S3_ENDPOINT"] = part.address
+        running.note_store(self.data, endpoint=part.address, bucket=self.env["S3_BUCKET"])
         # The person's own wins: only they know by which name other machines reach this one.
         if not self.env.get("S3_PUBLIC_ENDPOINT"):
             self.env["S3_PUBLIC_ENDPOINT"] = self.url if self._web else part.address

@@ -10,28 +10,39 @@ from app.views.artworks import (
     view_film_story,
     view_gallery,
 )
-from app.views.jobs import JobView, view_event, view_job
+from app.views.grow import ProfileView, ReportView, view_profile, view_report
+from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
-from app.views.media import MediaAssetView, UploadView, view_asset, view_upload
+from app.views.media import ImagesView, MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from app.views.view import View
 
 __all__ = [
     "AnalysisView",
     "ArtworkSummary",
     "ArtworkView",
+    "CaptureView",
     "FilmStoryView",
     "GalleryView",
+    "ImagesView",
     "JobView",
+    "JobsView",
     "Links",
     "MediaAssetView",
+    "ProfileView",
+    "ReportView",
     "UploadView",
+    "UploadedView",
     "View",
     "view_analysis",
     "view_artwork",
     "view_asset",
+    "view_capture",
     "view_event",
     "view_film_story",
     "view_gallery",
     "view_job",
+    "view_profile",
+    "view_report",
     "view_upload",
+    "view_uploaded",
 ]

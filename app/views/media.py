@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from app.views.links import Links
 from app.views.view import View
-from studio.media_assets import MediaAsset
+from studio.media_assets import Kind, MediaAsset
 from studio.studio import Studio
 from studio.uploads import Door
 
@@ -39,6 +41,20 @@ class UploadView(View, frozen=True, kw_only=True):
     """For the other uploads of the same artwork, and for `POST /artworks`."""
 
 
+class ImagesView(View, frozen=True, kw_only=True):
+    items: list[MediaAssetView]
+    next_cursor: str | None
+
+
+class UploadedView(MediaAssetView, frozen=True, kw_only=True):
+    """An asset, and for a picture what the plans' other front ends look for."""
+
+    success: bool
+    image_path: str | None = msgspec.field(name="image_path")
+    image_url: str | None = msgspec.field(name="image_url")
+    data: dict[str, str] | None
+
+
 def view_asset(links: Links, asset: MediaAsset) -> MediaAssetView:
     return MediaAssetView(
         media_asset_id=asset.id,
@@ -54,6 +70,18 @@ def view_asset(links: Links, asset: MediaAsset) -> MediaAssetView:
         height=asset.height,
         duration=asset.seconds,
         silent=asset.silent,
+    )
+
+
+def view_uploaded(links: Links, asset: MediaAsset) -> UploadedView:
+    view = view_asset(links, asset)
+    picture = {"image_path": view.key, "image_url": view.url} if asset.kind is Kind.IMAGE else {}
+    return UploadedView(
+        **msgspec.structs.asdict(view),
+        success=True,
+        image_path=picture.get("image_path"),
+        image_url=picture.get("image_url"),
+        data=picture or None,
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +13,9 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from app.stack import servers, tether
+from app.stack import servers
 from app.stack.ports import free_port
+from bench import programs
 
 START_LIMIT_S = 60.0
 _DEBIAN_RABBITMQ = "/usr/lib/rabbitmq/bin"
@@ -44,22 +43,8 @@ class Kind:
 
 
 def install() -> None:
-    """Install by apt the servers that are missing, and leave none of them running as a service of the system.
-
-    Raises CalledProcessError.
-    """
-    missing = sorted({kind.program for kind in KINDS if kind.program and not _program(kind.program)})
-    if not missing:
-        return
-    if not shutil.which("apt-get"):
-        sys.exit(f"There is no apt here. Install {' and '.join(missing)} in your system's own way.")
-    root = [] if os.geteuid() == 0 else ["sudo"]
-    # At run level 1 Debian's packages start no service where there is no systemd.
-    env = ["env", "RUNLEVEL=1", "DEBIAN_FRONTEND=noninteractive"]
-    subprocess.run([*root, "apt-get", "update"], check=True)
-    subprocess.run([*root, *env, "apt-get", "install", "--yes", "--no-install-recommends", *missing], check=True)
-    if Path("/run/systemd/system").exists():
-        subprocess.run([*root, "systemctl", "disable", "--now", *missing], check=True)
+    """Install by apt the servers that are missing. Raises CalledProcessError."""
+    programs.install({kind.program for kind in KINDS if kind.program and not _program(kind.program)})
 
 
 @contextmanager
@@ -73,7 +58,7 @@ def _redis(folder: Path, *, append_always: bool) -> Iterator[str]:
     port = free_port()
     log = ["--appendonly", "yes", "--appendfsync", "always"] if append_always else ["--appendonly", "no"]
     command = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
-    with _running([*command, "--save", "", *log], folder, {}):
+    with programs.running([*command, "--save", "", *log], folder, {}):
         _until_answers(port, b"PING\r\n", b"+PONG")
         yield f"redis://127.0.0.1:{port}/0"
 
@@ -98,7 +83,7 @@ def _rabbitmq(folder: Path) -> Iterator[str]:
     }
     # Erlang's name server would otherwise be started as a daemon and stay.
     names = [_program("epmd") or "epmd", "-port", str(name_port), "-address", "127.0.0.1"]
-    with _running(names, folder, env), _running([_program("rabbitmq-server")], folder, env):
+    with programs.running(names, folder, env), programs.running([_program("rabbitmq-server")], folder, env):
         # A server that is not ready for clients yet accepts connections, and says nothing.
         _until_answers(port, b"AMQP\x00\x00\x09\x01", b"\x01\x00\x00")
         yield f"amqp://guest:guest@127.0.0.1:{port}/"
@@ -107,23 +92,6 @@ def _rabbitmq(folder: Path) -> Iterator[str]:
 def _program(name: str) -> str:
     folders = [_DEBIAN_RABBITMQ, os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]
     return shutil.which(name, path=os.pathsep.join(folders)) or ""
-
-
-@contextmanager
-def _running(command: list[str], folder: Path, env: dict[str, str]) -> Iterator[None]:
-    """A server that ends with the block, and with this process if that is killed."""
-    tethered = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *command]
-    with (folder / "log").open("ab") as log:
-        server = subprocess.Popen(tethered, env={**os.environ, **env}, cwd=folder, stdout=log, stderr=log)
-    try:
-        yield
-    finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
 
 
 def _until_answers(port: int, question: bytes, answer: bytes) -> None:

@@ -20,6 +20,12 @@ from studio.media.reading import opened, pictures
 POSTER_AT = (0.3, 0.5, 0.7, 0.9)
 """Where a poster is looked for, in fractions of the clip: past a title card, before the last fade."""
 
+POSTER_SIDE = 1280
+"""Pixels of its longer side at most."""
+
+MAX_PIXELS = 4096 * 2304
+"""Of one picture of a film. Larger ones than 4K are made by no phone's default, and a forged one takes all memory."""
+
 _MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 
 
@@ -36,7 +42,7 @@ class ClipFacts:
 def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
     """The facts of a clip whose first frame and one near its end decode.
 
-    Raises StudioError(unreadable) for what does not play, and KIND_MISMATCH for pictures and sound.
+    Raises StudioError(unreadable) for what does not play, VIDEO_TOO_LARGE, and KIND_MISMATCH for pictures and sound.
     """
     container = _film_container(path, unreadable)
     with opened(path, container, unreadable=unreadable) as media:
@@ -65,7 +71,9 @@ def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> 
         stills = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in frames if frame]
     if not stills:
         raise StudioError(unreadable)
-    max(stills, key=_detail).save(target, "JPEG", quality=JPEG_QUALITY)
+    still = max(stills, key=_detail)
+    still.thumbnail((POSTER_SIDE, POSTER_SIDE))
+    still.save(target, "JPEG", quality=JPEG_QUALITY)
 
 
 def _detail(picture: Image.Image) -> float:
@@ -87,7 +95,13 @@ def _picture_track(media: InputContainer) -> VideoStream:
     tracks = pictures(media)
     if not tracks:
         raise StudioError("KIND_MISMATCH", kind="video")
-    return tracks[0]
+    track = tracks[0]
+    pixels = track.codec_context.width * track.codec_context.height
+    if pixels > MAX_PIXELS:
+        raise StudioError("VIDEO_TOO_LARGE", pixels=pixels, max_pixels=MAX_PIXELS)
+    # The head of a film may claim less than its pictures have.
+    track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    return track
 
 
 def _frame_at(media: InputContainer, track: VideoStream, seconds: float) -> av.VideoFrame | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from typing import IO
 
 from studio.settings import settings
@@ -20,6 +21,8 @@ UNTRUSTED = ("-protocol_whitelist", "file,pipe")
 """Goes before every `-i`: a playlist inside an upload must not make FFmpeg open URLs."""
 
 _TAIL_LINES = 20
+_LISTEN_S = 0.25
+_CHUNK_BYTES = 4096
 
 # A worker may be killed outright, and its FFmpeg has to go with it. The kernel does that for a child which asks, and
 # the request survives exec. A tiny Python asks and then becomes FFmpeg, because `preexec_fn` forks the whole threaded
@@ -95,7 +98,8 @@ def run(
 ) -> None:
     """Run FFmpeg to its end. Raises FFmpegFailed, and whatever `progress` or `feed` raise.
 
-    `progress` hears the fraction of `duration_s` that is written; `feed` is what FFmpeg reads from `pipe:0`.
+    `progress` hears the fraction of `duration_s` that is written; `feed` is what FFmpeg reads from `pipe:0`. However
+    this ends, FFmpeg has ended too. An exception that another thread raises here is noticed at once, or nearly so.
     """
     command = [str(find()), "-nostdin", "-hide_banner", "-loglevel", "error", "-progress", "pipe:1", *arguments]
     with _started(command, has_input=feed is not None) as process:
@@ -146,10 +150,29 @@ def _stop(process: subprocess.Popen[bytes], timed_out: threading.Event) -> None:
 
 
 def _written_seconds(report: IO[bytes] | None) -> Iterator[float]:
-    for line in report or ():
+    for line in _lines(report):
         name, _, value = line.decode(errors="replace").strip().partition("=")
         if name == "out_time_us" and value.lstrip("-").isdigit():
             yield int(value) / 1_000_000
+
+
+def _lines(report: IO[bytes] | None) -> Iterator[bytes]:
+    """What FFmpeg writes, line by line, until it ends."""
+    if report is None:
+        return
+    with DefaultSelector() as news:
+        news.register(report, EVENT_READ)
+        rest = b""
+        while True:
+            # Who cancels a step interrupts its thread, which notices between two instructions of Python and not while
+            # it reads. And FFmpeg may say nothing for long.
+            if not news.select(_LISTEN_S):
+                continue
+            chunk = os.read(report.fileno(), _CHUNK_BYTES)
+            if not chunk:
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
 
 
 class _Tail:

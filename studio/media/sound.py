@@ -108,7 +108,8 @@ def _listen(media: InputContainer, *, max_seconds: float) -> _Heard:
             raise StudioError(
                 "AUDIO_TOO_LONG", seconds=max(seconds, int(max_seconds) + 1), max_seconds=int(max_seconds)
             )
-    if heard.samples == 0 and heard.broken_packets:
+    # Who stops at once sends a header and no sound. A header that tells of sound that is not there is another matter.
+    if heard.samples == 0 and (heard.broken_packets or media.duration):
         raise StudioError("AUDIO_UNREADABLE")
     return heard
 

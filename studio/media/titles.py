@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pylopdf_fonts_zh_cn as fonts
@@ -27,12 +27,13 @@ def readable(text: str) -> str:
     kept = "".join(
         letter if not letter.isspace() else " "
         for letter in unicodedata.normalize("NFC", text)
-        if letter.isspace() or (unicodedata.category(letter)[0] not in "CM" and _has_glyph(letter))
+        if letter.isspace() or (unicodedata.category(letter)[0] not in "CM" and has_glyph(letter))
     )
     return " ".join(kept.split())
 
 
-def _has_glyph(letter: str) -> bool:
+@lru_cache(maxsize=4096)
+def has_glyph(letter: str) -> bool:
     face = font(32)
     missing = face.getmask("\U0010fffd")
     drawn = face.getmask(letter)
@@ -58,7 +59,7 @@ def _pieces(text: str) -> list[str]:
         breaks = letter == " " or ord(letter) >= 0x2E80 or not pieces
         after_break = pieces and (pieces[-1].endswith(" ") or ord(pieces[-1][-1]) >= 0x2E80)
         closes = letter in "，。！？、；：”’）》…,.!?;:)"
-        if closes and pieces:
+        if pieces and (closes or pieces[-1][-1] in "“‘（《「『"):
             pieces[-1] += letter
         elif breaks and letter != " ":
             pieces.append(letter)

@@ -7,6 +7,7 @@ and `OutcomeUnknown` (nobody knows whether it was accepted). No provider retries
 from studio.providers.interfaces import (
     AnimationRequest,
     Animator,
+    Capability,
     Clip,
     Lookup,
     Pending,
@@ -25,6 +26,7 @@ from studio.providers.registry import Providers, register
 __all__ = [
     "AnimationRequest",
     "Animator",
+    "Capability",
     "Clip",
     "Lookup",
     "Pending",

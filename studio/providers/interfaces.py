@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,15 @@ from studio.language import Language
 
 Progress = Callable[[float], None]
 """Told the fraction done, from 0 to 1, as often as the provider likes."""
+
+
+class Capability(StrEnum):
+    """What a provider can do."""
+
+    TRANSCRIBER = "transcriber"
+    WRITER = "writer"
+    ANIMATOR = "animator"
+    SEER = "seer"
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -124,6 +134,8 @@ class Animator(Protocol):
     name: str
     limit_s: float | None
     """A clip that is not there this long after it was asked for will never come; None where it always does."""
+    is_free: bool
+    """Nothing is charged, whatever it accepts."""
 
     def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
         """Ask for a clip and return the provider's id for it.
@@ -147,4 +159,4 @@ class Animator(Protocol):
         """The clip is in our gallery: what was kept of it on the way may go. One that is gone is no error."""
 
     def cancel(self, provider_id: str) -> None:
-        """Stop if it can be stopped; a clip that is unknown or already finished is no error."""
+        """Stop if it can be stopped; a clip that is unknown or already finished is no error. Raises NotNow."""

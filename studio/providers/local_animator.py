@@ -35,6 +35,7 @@ class LocalAnimator:
     name = "local"
     # FFmpeg has a limit of its own; what a film waits for a seat is not its fault.
     limit_s = None
+    is_free = True
 
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
         self._objects = objects

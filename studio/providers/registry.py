@@ -7,22 +7,22 @@ from importlib import import_module
 from typing import Any, cast
 
 from studio.objects import ObjectStore
-from studio.providers.interfaces import Animator, Seer, Transcriber, Writer
+from studio.providers.interfaces import Animator, Capability, Seer, Transcriber, Writer
 from studio.settings import Settings
 
 # Modules are named, not imported, so that a provider nobody chose costs nothing at start.
 _registry: dict[str, dict[str, str]] = {
-    "animator": {"local": "studio.providers.local_animator:LocalAnimator"},
-    "writer": {"local": "studio.providers.local_writer:LocalWriter"},
-    "seer": {"local": "studio.providers.local_seer:LocalSeer"},
-    "transcriber": {"local": "studio.providers.local_transcriber:LocalTranscriber"},
+    Capability.ANIMATOR: {"local": "studio.providers.local_animator:LocalAnimator"},
+    Capability.WRITER: {"local": "studio.providers.local_writer:LocalWriter"},
+    Capability.SEER: {"local": "studio.providers.local_seer:LocalSeer"},
+    Capability.TRANSCRIBER: {"local": "studio.providers.local_transcriber:LocalTranscriber"},
 }
 
 _SETTINGS = {
-    "animator": "video_provider",
-    "writer": "llm_provider",
-    "seer": "llm_provider",
-    "transcriber": "asr_provider",
+    Capability.ANIMATOR: "video_provider",
+    Capability.WRITER: "llm_provider",
+    Capability.SEER: "llm_provider",
+    Capability.TRANSCRIBER: "asr_provider",
 }
 
 
@@ -45,9 +45,13 @@ class Providers:
         self._animators: dict[str, Animator] = {}
         for capability, setting in _SETTINGS.items():
             # At the start, where somebody looks, and not in the middle of the first film.
-            chosen, known = getattr(settings, setting), _registry[capability]
+            chosen, known = self.chosen(capability), _registry[capability]
             if chosen not in known:
                 raise ValueError(f"{setting.upper()}={chosen} is not known; choose one of: {', '.join(sorted(known))}.")
+
+    def chosen(self, capability: Capability) -> str:
+        """The name of the provider that the settings choose."""
+        return str(getattr(self._settings, _SETTINGS[capability]))
 
     @property
     def animator(self) -> Animator:

@@ -37,6 +37,28 @@ def test_a_typed_story_needs_no_transcript_and_every_other_step_runs_once(client
     assert client.get(f"/ai/analyses/{job['artworkId']}")["boxes"]
 
 
+def test_what_a_film_took_is_remembered_and_counted(client: Client, drawing: Path, product: Product) -> None:
+    from actors import roll_up_statistics
+
+    studio = product.studio
+    studio.database["step_times"].delete_many({})
+    job = film(client, drawing)
+    eventually(lambda: len(studio.step_times.list_all().now()) == len(job["steps"]))
+    times = {time.step: time for time in studio.step_times.list_all().now()}
+    assert set(times) == {step["name"] for step in job["steps"]}
+    assert (times["poll_video"].provider, times["analyze"].provider) == ("fake", "local")
+    stored = studio.jobs.load(job["jobId"])
+    assert stored is not None
+    assert stored.started_at
+    assert stored.finished_at
+    took_s = (stored.finished_at - stored.started_at).total_seconds()
+    assert sum(time.seconds[0] for time in times.values()) == pytest.approx(took_s, abs=0.01)
+    roll_up_statistics.fn()
+    counted = next(day for day in studio.statistics.list_newest(days=1).now() if day.kind == "video")
+    assert counted.outcomes[JobStatus.SUCCEEDED] >= 1
+    assert counted.p50_s is not None
+
+
 def test_a_busy_provider_is_waited_for_without_an_attempt(client: Client, drawing: Path, product: Product) -> None:
     product.service.behave("busy")
     job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from app.client import Client, Json
-from studio import uploads
+from studio import intake
 from studio.media_assets import Kind
 from studio.objects import StoreUnavailable
 from tests.app.problems import problem_of
@@ -326,7 +326,10 @@ def test_a_recording_that_holds_nothing_is_silent(
     client: Client, http: httpx.Client, traces: Traces, tmp_path: Path
 ) -> None:
     whole = made.run(
-        *("-f", "lavfi", "-i", "sine=d=1", "-metadata", "title=PhoneMaker", "-c:a", "libopus"), tmp_path / "whole.webm"
+        *("-f", "lavfi", "-i", "sine=d=1", "-metadata", "title=PhoneMaker", "-c:a", "libopus"),
+        # As browsers write it, who do not know at the beginning how long it will be.
+        *("-live", "1"),
+        tmp_path / "whole.webm",
     ).read_bytes()
     header = whole[: whole.index(bytes.fromhex("1f43b675")) + 12]  # up to the first sound
     asset = commit(http, put(client, header, "audio", "audio/webm")).json()
@@ -338,7 +341,7 @@ def test_only_so_many_uploads_are_decoded_at_once(
     client: Client, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock, running, most = threading.Lock(), [0], [0]
-    check = uploads._CHECKS[Kind.IMAGE]
+    check = intake._CHECKS[Kind.IMAGE]
 
     def counted(*arguments: Any) -> Any:
         with lock:
@@ -349,9 +352,9 @@ def test_only_so_many_uploads_are_decoded_at_once(
             running[0] -= 1
         return found
 
-    monkeypatch.setitem(uploads._CHECKS, Kind.IMAGE, counted)
+    monkeypatch.setitem(intake._CHECKS, Kind.IMAGE, counted)
     bodies = [put(client, picture(1200, 900)) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda body: commit(http, body), bodies))
     assert {answer.status_code for answer in answers} == {201}
-    assert most[0] <= uploads.CHECKS_AT_ONCE
+    assert most[0] <= intake.CHECKS_AT_ONCE

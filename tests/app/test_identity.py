@@ -113,7 +113,7 @@ def test_a_malformed_client_id_is_refused_in_single_mode_too(single: httpx.Clien
 
 
 def test_nobody_can_name_the_one_family(single: httpx.Client, anonymous: httpx.Client) -> None:
-    from app.identity import _SINGLE_CLIENT
+    from app.identity import SINGLE_CLIENT
 
     for browser in (single, anonymous):
-        problem_of(browser.get("/gallery", headers={"X-Client-Id": _SINGLE_CLIENT}), "CLIENT_ID_INVALID")
+        problem_of(browser.get("/gallery", headers={"X-Client-Id": SINGLE_CLIENT}), "CLIENT_ID_INVALID")

@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from app.client import Client
+from broker import run_in_transaction
 from studio.jobs import LiveJobExists
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
 from tests.product import Product, new_artwork
 from tests.studio import made
+from tests.waiting import eventually
 
 VIDEO_STEPS = ["refine_text", "submit_video", "poll_video", "capture_video", "analyze"]
 
@@ -204,3 +207,182 @@ def test_a_failed_job_is_retried_once_by_any_number_of_taps(
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: http.post(f"/generation/jobs/{job_id}/retry"), range(4)))
     assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
+
+
+# Canceling. What a cancel stops is tested with the actor.
+
+
+def test_any_number_of_taps_cancel_a_job_once(http: httpx.Client, artwork_id: str, traces: Traces) -> None:
+    job_id = order(http, artworkId=artwork_id).json()["jobId"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: http.post(f"/generation/jobs/{job_id}/cancel"), range(4)))
+    assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(202, "canceled")}
+    assert {answer.headers["location"] for answer in answers} == {f"/generation/jobs/{job_id}"}
+    assert [event["data"]["status"] for event in traces.documents("events")] == ["queued", "canceled"]
+
+
+@pytest.mark.parametrize("ended", ["succeeded", "failed", "needs_attention"])
+def test_a_job_that_has_ended_is_not_canceled(
+    ended: str, http: httpx.Client, artwork_id: str, product: Product
+) -> None:
+    job = order(http, artworkId=artwork_id).json()
+    product.studio.database["jobs"].update_one({"_id": job["jobId"]}, {"$set": {"status": ended, "live": False}})
+    problem_of(http.post(f"/generation/jobs/{job['jobId']}/cancel"), "JOB_NOT_CANCELABLE")
+
+
+def test_a_canceled_job_is_not_retried(http: httpx.Client, artwork_id: str) -> None:
+    job_id = order(http, artworkId=artwork_id).json()["jobId"]
+    http.post(f"/generation/jobs/{job_id}/cancel")
+    problem_of(http.post(f"/generation/jobs/{job_id}/retry"), "JOB_NOT_RETRYABLE")
+
+
+# Capture
+
+
+def capture(http: httpx.Client, job_id: str) -> httpx.Response:
+    return http.post(f"/generation/jobs/{job_id}/capture", json={})
+
+
+def test_a_capture_brings_the_next_look_forward_and_then_tells_where_the_film_is(
+    http: httpx.Client, client: Client, artwork_id: str, product: Product, worker: object
+) -> None:
+    product.service.behave("later")
+    job_id = order(http, artworkId=artwork_id).json()["jobId"]
+    waits = {"msg.args": job_id, "msg.actor_name": "poll_video", "state": "DELAYED"}
+    eventually(lambda: product.studio.database["queue_default"].find_one(waits))
+    product.service.behave("")
+    answer = capture(http, job_id)
+    assert (answer.status_code, answer.json()["status"]) == (202, "running")
+    assert answer.headers["location"] == f"/generation/jobs/{job_id}"
+    assert [event["status"] for event in client.watch(job_id, patience_s=60)][-1] == "succeeded"
+    answer = capture(http, job_id)
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+    assert answer.json()["videoUrl"] == client.get(f"/artworks/{artwork_id}")["videoUrl"]
+
+
+def test_a_capture_without_a_clip_to_look_for_changes_nothing(http: httpx.Client, artwork_id: str) -> None:
+    job = order(http, artworkId=artwork_id).json()
+    answer = capture(http, job["jobId"])
+    assert answer.status_code == 200
+    assert answer.json() == {**job, "queuePosition": None, "etaS": None, "videoUrl": None}
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_capture_looks_once_more_for_a_clip_that_was_late(
+    http: httpx.Client, client: Client, artwork_id: str, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.0)
+    product.service.behave("never")
+    job_id = order(http, artworkId=artwork_id).json()["jobId"]
+    assert [event["error"] for event in client.watch(job_id, patience_s=60)][-1]["code"] == "PROVIDER_TIMEOUT"
+    product.service.behave("")
+    answer = capture(http, job_id)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert [event["status"] for event in client.watch(job_id, patience_s=60)][-1] == "succeeded"
+    assert len(product.service.calls("submits")) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_capture_never_pays_for_another_clip(
+    http: httpx.Client, client: Client, artwork_id: str, product: Product
+) -> None:
+    product.service.behave("fails")
+    job_id = order(http, artworkId=artwork_id).json()["jobId"]
+    assert [event["error"] for event in client.watch(job_id, patience_s=60)][-1]["code"] == "RENDER_FAILED"
+    answer = capture(http, job_id)
+    assert (answer.status_code, answer.json()["status"], answer.json()["videoUrl"]) == (200, "failed", None)
+    assert len(product.service.calls("submits")) == 1
+
+
+# Lists
+
+
+def test_jobs_are_listed_newest_first_by_pages_that_stay_right(
+    http: httpx.Client, client: Client, drawing: Path
+) -> None:
+    artwork_ids = [new_artwork(client, drawing)["artworkId"] for _ in range(2)]
+    ids = [order(http, artworkId=artwork_id).json()["jobId"] for artwork_id in artwork_ids]
+    ids.append(order(http, artworkId=artwork_ids[0], kind="analysis").json()["jobId"])
+    first = http.get("/generation/jobs", params={"limit": 2}).json()
+    assert [job["jobId"] for job in first["items"]] == [ids[2], ids[1]]
+    order(http, artworkId=artwork_ids[1], kind="analysis")
+    second = http.get("/generation/jobs", params={"limit": 2, "cursor": first["nextCursor"]}).json()
+    assert [job["jobId"] for job in second["items"]] == [ids[0]]
+    assert second["nextCursor"] is None
+    assert http.get(f"/generation/jobs/{ids[0]}").json() == second["items"][0]
+
+
+def test_jobs_are_listed_by_status_kind_and_artwork(http: httpx.Client, artwork_id: str) -> None:
+    video = order(http, artworkId=artwork_id).json()["jobId"]
+    analysis = order(http, artworkId=artwork_id, kind="analysis").json()["jobId"]
+    http.post(f"/generation/jobs/{analysis}/cancel")
+
+    def listed(**wanted: str) -> list[str]:
+        return [job["jobId"] for job in http.get("/generation/jobs", params=wanted).json()["items"]]
+
+    assert listed(status="queued") == listed(kind="video") == [video]
+    assert listed(status="canceled", kind="analysis", artworkId=artwork_id) == [analysis]
+    assert listed(status="succeeded") == []
+
+
+@pytest.mark.parametrize(
+    ("params", "symbol"),
+    [
+        ({"status": "done"}, "INVALID_INPUT"),
+        ({"kind": "$ne"}, "INVALID_INPUT"),
+        ({"limit": "101"}, "INVALID_INPUT"),
+        ({"cursor": "nowhere"}, "CURSOR_INVALID"),
+        ({"artworkId": "nobodys"}, "NOT_FOUND"),
+    ],
+)
+def test_a_list_that_cannot_be_is_refused(http: httpx.Client, params: dict[str, str], symbol: str) -> None:
+    problem_of(http.get("/generation/jobs", params=params), symbol)
+
+
+# Forecasts
+
+
+def test_a_job_in_line_tells_its_place(
+    http: httpx.Client, client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product.broker.flush("default")
+    artwork_ids = [new_artwork(client, drawing)["artworkId"] for _ in range(3)]
+    product.broker.flush("default")
+    jobs = [order(http, artworkId=artwork_id).json() for artwork_id in artwork_ids]
+    assert [job["queuePosition"] for job in jobs] == [1, 2, 3]
+
+    def places() -> list[int | None]:
+        return [http.get(f"/generation/jobs/{job['jobId']}").json()["queuePosition"] for job in jobs]
+
+    monkeypatch.setattr("app.forecasts.KEEP_LINE_S", 0.0)
+    http.post(f"/generation/jobs/{jobs[0]['jobId']}/cancel")
+    assert places() == [None, 1, 2]
+    monkeypatch.setattr("app.forecasts.LAST_PLACE", 2)
+    assert places() == [None, 1, 2], "the last place means that one or a later one"
+    order(http, artworkId=artwork_ids[0])
+    monkeypatch.undo()
+    assert [job["queuePosition"] for job in http.get("/generation/jobs").json()["items"]] == [3, 2, 1, None]
+
+
+def test_a_job_tells_how_long_it_may_take_once_others_have_shown_it(
+    http: httpx.Client, artwork_id: str, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.forecasts.KEEP_HISTORY_S", 0.0)
+    studio = product.studio
+    studio.database["step_times"].delete_many({})
+    ordered = order(http, artworkId=artwork_id).json()
+    assert ordered["etaS"] is None, "nothing is known yet"
+    job = studio.jobs.load(ordered["jobId"])
+    assert job is not None
+    for step in job.steps:
+        for seconds in (9.0, 10.0, 50.0):
+            studio.step_times.note(msgspec.structs.replace(job, step=step), seconds=seconds)
+    path = f"/generation/jobs/{job.id}"
+    assert http.get(path).json()["etaS"] == 10 * len(job.steps)
+    started = run_in_transaction(studio.client, lambda session: studio.jobs.start(job, session=session))
+    assert started is not None
+    assert 10 * (len(job.steps) - 1) < http.get(path).json()["etaS"] <= 10 * len(job.steps)
+    view = http.get(path).json()
+    assert view["startedAt"]
+    assert view["queuePosition"] is None
+    studio.database["step_times"].delete_many({})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from signal import SIGKILL
 from typing import Any
 
@@ -213,6 +214,37 @@ def test_waiting_message_is_canceled_at_once(broker: MongoBroker, queue: Queue, 
     assert broker.cancel(sent.message_id)
     assert canceled(queue, sent)
     assert not broker.cancel(sent.message_id)
+
+
+def test_cancel_in_a_transaction_happens_with_its_commit(broker: MongoBroker, queue: Queue) -> None:
+    sent = broker.enqueue(message())
+    with suppress(LookupError), transaction(broker.database.client):
+        assert broker.cancel(sent.message_id)
+        raise LookupError
+    assert queue.state(sent) == "QUEUED"
+    assert "canceled" not in queue.document(sent)
+    with transaction(broker.database.client):
+        assert broker.cancel(sent.message_id)
+        assert queue.state(sent) == "QUEUED", "not yet"
+    assert canceled(queue, sent)
+
+
+def test_what_waits_for_its_time_is_brought_forward(
+    broker: MongoBroker, start_worker: StartWorker, queue: Queue
+) -> None:
+    ran: list[Any] = []
+    actor = note(broker, ran)
+    start_worker(broker)
+    later, rolled_back = (actor.send_with_options(delay=AN_HOUR_MS) for _ in range(2))
+    assert broker.bring_forward(later.message_id)
+    eventually(lambda: queue.state(later) == "DONE")
+    assert not broker.bring_forward(later.message_id), "it has run"
+    assert not broker.bring_forward("no id of any message")
+    with suppress(LookupError), transaction(broker.database.client):
+        assert broker.bring_forward(rolled_back.message_id)
+        raise LookupError
+    assert queue.state(rolled_back) == "DELAYED"
+    assert len(ran) == 1
 
 
 def test_what_has_ended_or_never_was_is_not_canceled(

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import dramatiq
 import pytest
 from bson import Timestamp
 from dramatiq.errors import ConnectionError as BrokerConnectionError
@@ -12,7 +13,14 @@ from dramatiq.errors import QueueNotFound
 from pymongo.database import Database
 
 from broker import MongoBroker, State
-from broker.stats import QueueStats, age_of_oldest_ready_s, has_busy_worker, queue_stats, states
+from broker.stats import (
+    QueueStats,
+    age_of_oldest_ready_s,
+    first_in_line,
+    has_busy_worker,
+    queue_stats,
+    states,
+)
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message, profiled
@@ -135,3 +143,30 @@ def test_unreachable_database_is_a_connection_error(
     broker.declare_queue("default")
     with failing("find", "aggregate", "distinct", errorCode=91), pytest.raises(BrokerConnectionError):
         use(broker)
+
+
+def test_the_line_goes_by_urgency_and_then_by_age(broker: MongoBroker, queue: Queue) -> None:
+    dramatiq.actor(lambda: None, broker=broker, actor_name="urgent", priority=-1)
+    first, second = broker.enqueue(message()), broker.enqueue(message())
+    urgent = broker.enqueue(message("urgent"))
+    broker.enqueue(message(), delay=60_000)
+    in_line = [sent.message_id for sent in (urgent, first, second)]
+    assert first_in_line(broker, "default", limit=10) == in_line
+    assert first_in_line(broker, "default", limit=2) == in_line[:2]
+    claimed = next(broker.consume("default", timeout=5_000))
+    assert claimed is not None
+    assert first_in_line(broker, "default", limit=10) == in_line[1:]
+
+
+def test_the_head_of_a_long_line_costs_no_more_than_a_short_one(
+    broker: MongoBroker, database: Database[Any], queue: Queue
+) -> None:
+    broker.enqueue_many(message() for _ in range(300))
+    with profiled(database) as examined:
+        assert len(first_in_line(broker, "default", limit=20)) == 20
+        assert sum(examined()) <= 20
+
+
+def test_the_line_of_a_queue_that_nobody_knows_is_an_error(broker: MongoBroker) -> None:
+    with pytest.raises(QueueNotFound):
+        first_in_line(broker, "unknown", limit=1)

@@ -1,15 +1,24 @@
-"""Actors that kill their worker process, once at each point of each step. `dramatiq tests.faults.deadly`.
+"""Actors that kill their worker process, once at each point of each step. `python -m tests.faults.deadly`.
+
+A worker that died is followed by a new one, forked from a process that has imported everything already: the command
+line would take three seconds for each of twenty lives.
 
 The points of each step: before its work; after it, with nothing stored; after the commit, before the worker's ack.
 Of the paid call, besides: after its intent was stored; after the provider took it, before its answer was heard.
+Of a cancel: once the step has come to rest; once the provider was told; after the commit.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import dramatiq
 
 # First, because it makes the fake known before anything imports the actors.
 from tests.worker import broker, studio  # isort: skip
@@ -20,6 +29,9 @@ from studio.providers import AnimationRequest
 
 _graves = Path(os.environ["GRAVES"])
 _perform, _settle = steps.perform, steps.settle
+# The package lists its actors by name, so the module of this one has to be asked for.
+canceling: Any = import_module("actors.cancel_job")
+_tell_provider, _run_in_transaction = canceling.tell_provider, canceling.run_in_transaction
 
 
 def die_once(point: str, step: str) -> None:
@@ -54,9 +66,48 @@ def submit(request: AnimationRequest, *, idempotency_key: str) -> str:
     return provider_id
 
 
+def tell_provider(job: Job) -> None:
+    die_once("rested", "cancel")
+    _tell_provider(job)
+    die_once("told", "cancel")
+
+
+def run_in_transaction(*arguments: Any) -> Any:
+    result = _run_in_transaction(*arguments)
+    die_once("committed", "cancel")
+    return result
+
+
 animator = studio.providers.animator
 _submit = animator.submit
 steps.perform, steps.settle = perform, settle
+canceling.tell_provider, canceling.run_in_transaction = tell_provider, run_in_transaction
 animator.submit = submit  # type: ignore[method-assign]
 
-__all__ = ["broker", "studio"]
+
+told = threading.Event()
+
+
+def live() -> None:
+    """Work until death, or until told to stop."""
+    worker = dramatiq.Worker(broker, worker_threads=2)
+    worker.start()
+    # In turns, because a signal is not handled in the middle of a wait.
+    while not told.wait(0.1):
+        pass
+    worker.stop()
+
+
+def main() -> None:
+    """Let one worker follow the other until told to stop: the whole group of processes is."""
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    while not told.is_set():
+        child = os.fork()
+        if child == 0:
+            live()
+            os._exit(0)
+        os.waitpid(child, 0)
+
+
+if __name__ == "__main__":
+    main()

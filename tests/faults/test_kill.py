@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -21,21 +21,29 @@ from tests.product import Product, new_artwork
 from tests.waiting import eventually
 
 POINTS = ("before", "worked", "committed")
-MOST_STARTS = 40
 CALL = {"call.intended", "call.accepted"}
+CANCEL = {f"cancel.{point}" for point in ("rested", "told", "committed")}
 STEPS = [step.name for step in PLANS[JobKind.VIDEO]]
+STEP_POINTS = {f"{step}.{point}" for step in STEPS for point in POINTS}
+
+
+# The stock command line: one process of two threads.
+WORKER = [
+    sys.executable, "-m", "dramatiq", "tests.worker", "--processes", "1", "--threads", "2", "--skip-logging",
+]  # fmt: skip
 
 
 @contextmanager
-def worker_process(module: str, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The stock command line: one process of two threads."""
-    command = [sys.executable, "-m", "dramatiq", module, "--processes", "1", "--threads", "2", "--skip-logging"]
+def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
-        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=output, stderr=output, start_new_session=True
+        )
         try:
             yield process
         finally:
-            process.terminate()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
 
@@ -46,21 +54,22 @@ def graves(tmp_path: Path) -> Path:
     return folder
 
 
-def run_until_it_ends(client: Client, product: Product, job: Json, graves: Path, *, spared: set[str]) -> set[str]:
+def run_until_it_ends(
+    client: Client,
+    product: Product,
+    job: Json,
+    graves: Path,
+    *,
+    spared: set[str],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> set[str]:
     """Let workers be killed at every point but the spared ones until the job has ended; where they died."""
     for point in spared:
         (graves / point).touch()
-    env = {**product.env, "GRAVES": str(graves)}
-
-    def has_ended() -> bool:
-        return bool(client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"])
-
-    # Dramatiq's main process ends with its worker; a supervisor would start it again, and so do we.
-    for _ in range(MOST_STARTS):
-        if has_ended():
-            break
-        with worker_process("tests.faults.deadly", env, graves.parent / "worker.log") as process:
-            eventually(lambda: process.poll() is not None or has_ended(), limit_s=60)
+    command = [sys.executable, "-m", "tests.faults.deadly"]
+    with running(command, {**product.env, "GRAVES": str(graves)}, graves.parent / "worker.log"):
+        meanwhile()
+        eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["finishedAt"], limit_s=120)
     return {path.name for path in graves.iterdir()} - spared
 
 
@@ -70,7 +79,7 @@ def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
     artwork = told_artwork(client, drawing)
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
     deaths = run_until_it_ends(client, product, job, graves, spared=CALL)
-    assert deaths == {f"{step}.{point}" for step in STEPS for point in POINTS}, "every point of every step was met"
+    assert deaths == STEP_POINTS, "every point of every step was met"
     assert_made_once(client, product, job)
 
 
@@ -79,9 +88,29 @@ def test_a_paid_call_is_made_once_when_its_workers_die_around_it(
 ) -> None:
     artwork = told_artwork(client, drawing)
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
-    spared = {f"{step}.{point}" for step in STEPS for point in POINTS}
-    assert run_until_it_ends(client, product, job, graves, spared=spared) == CALL
+    assert run_until_it_ends(client, product, job, graves, spared=STEP_POINTS) == CALL
     assert_made_once(client, product, job)
+
+
+def test_a_cancel_comes_to_its_end_however_often_its_workers_are_killed(
+    client: Client, product: Product, drawing: Path, graves: Path
+) -> None:
+    product.service.behave("never")
+    job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+
+    def cancel() -> None:
+        next(event for event in client.watch(job["jobId"], patience_s=60) if event["step"] == "poll_video")
+        client.post(f"/generation/jobs/{job['jobId']}/cancel")
+
+    spared = STEP_POINTS | CALL
+    assert run_until_it_ends(client, product, job, graves, spared=spared, meanwhile=cancel) == CANCEL
+    view = client.get(f"/generation/jobs/{job['jobId']}")
+    assert (view["status"], view["billing"]) == ("canceled", "possible")
+    assert len(set(product.service.calls("cancels"))) == 1
+    told = product.studio.database["events"].find({"job_id": job["jobId"]}).sort("seq", 1)
+    assert [event["data"]["status"] for event in told][-2:] == ["canceling", "canceled"]
+    messages = product.studio.database["queue_default"].find({"msg.args": job["jobId"]})
+    assert {message["state"] for message in messages} == {"DONE"}
 
 
 def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
@@ -90,13 +119,13 @@ def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
     job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
     env = {**product.env, "VIDEO_PROVIDER": "local"}
     log = tmp_path / "worker.log"
-    with worker_process("tests.worker", env, log) as process:
+    with running(WORKER, env, log) as process:
         eventually(lambda: client.get(f"/generation/jobs/{job['jobId']}")["steps"][2]["progress"] > 0, limit_s=60)
         for pid in list(family(process.pid))[1:]:
             if "standby.py" not in Path(f"/proc/{pid}/cmdline").read_text():
                 os.kill(pid, signal.SIGKILL)
         process.wait()
-    with worker_process("tests.worker", env, log):
+    with running(WORKER, env, log):
         assert [event["status"] for event in client.watch(job["jobId"], patience_s=90)][-1] == "succeeded"
     objects = keys_of(product, job)
     assert sorted(key.split("/")[4] for key in objects) == ["original", "thumb", "video"], "and no render is left"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from app.stack import AlreadyRunning, Stack, Unreachable
+from app.stack import AlreadyRunning, Stack, Unreachable, running
 from app.stack.folder import held, keys
 from app.stack.mongod import WANTED_PORT
 from app.stack.ports import free_port
@@ -65,6 +65,10 @@ def test_whole_stack_serves_and_leaves_nothing_behind(make_stack: MakeStack, lin
             pids = [stack.supervisor.pid(name) for name in ("mongod", "rclone", "web", "worker")]
             async with httpx.AsyncClient(trust_env=False) as browser:
                 assert (await browser.get(stack.url)).text == "drawn"
+            others = running.environment(stack.data)
+            assert others == {name: stack.env[name] for name in others}
+            assert {"MONGODB_URI", "S3_ENDPOINT", "S3_BUCKET", "OWNER_KEY"} <= set(others)
+        assert running.environment(stack.data) == {}
         return [pid for pid in pids if pid]
 
     pids = asyncio.run(scenario())

@@ -57,3 +57,21 @@ def test_the_poster_is_a_frame_from_inside_the_clip(tmp_path: Path) -> None:
     with Image.open(tmp_path / "poster.jpg") as poster:
         red, _, blue = poster.resize((1, 1)).tobytes()
     assert blue > 200 > red
+
+
+def test_a_clip_of_larger_pictures_than_cameras_take_is_refused_before_one_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = made.clip(tmp_path / "clip.mp4")
+    monkeypatch.setattr(clips, "MAX_PIXELS", 64 * 48 - 1)
+    for look in (clips.inspect, lambda path: clips.poster(path, tmp_path / "poster.jpg")):
+        with pytest.raises(StudioError) as caught:
+            look(clip)
+        assert (caught.value.symbol, caught.value.params["pixels"]) == ("VIDEO_TOO_LARGE", 64 * 48)
+
+
+def test_a_poster_is_no_larger_than_a_page_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clips, "POSTER_SIDE", 32)
+    clips.poster(made.clip(tmp_path / "clip.mp4"), tmp_path / "poster.jpg")
+    with Image.open(tmp_path / "poster.jpg") as poster:
+        assert poster.size == (32, 24)

@@ -5,11 +5,16 @@ import select
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dramatiq.middleware.threading import raise_thread_exception
 
+from broker import Canceled
 from studio.media import ffmpeg
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc=size=64x48:rate=10", "-f", "null", "-"]
@@ -50,6 +55,39 @@ def test_an_error_in_progress_stops_ffmpeg_and_comes_through() -> None:
 
     with pytest.raises(Canceled):
         ffmpeg.run(ENDLESS, timeout_s=30, progress=progress, duration_s=10)
+
+
+def test_an_interrupt_stops_an_ffmpeg_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    ended: list[tuple[type[BaseException], int | None, float]] = []
+    is_started = threading.Event()
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        is_started.set()
+        return started[0]
+
+    def render() -> None:
+        try:
+            ffmpeg.run(["-stats_period", "60", *ENDLESS], timeout_s=60)
+        except Canceled as error:
+            ended.append((type(error), started[0].poll(), time.monotonic()))
+
+    ffmpeg.find()  # which may run what it finds
+    monkeypatch.setattr(subprocess, "Popen", start)
+    thread = threading.Thread(target=render)
+    thread.start()
+    assert is_started.wait(10)
+    assert thread.ident
+    # Its first line comes at once; from then on it is silent.
+    raised_at = time.monotonic() + 0.5
+    thread.join(0.5)
+    raise_thread_exception(thread.ident, Canceled)
+    thread.join()
+    ((error, returncode, at),) = ended
+    assert (error, returncode) == (Canceled, -signal.SIGKILL)
+    assert at - raised_at < 1
 
 
 def test_an_error_in_the_feed_comes_through(tmp_path: Path) -> None:

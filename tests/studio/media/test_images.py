@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ from PIL import Image, ImageCms
 
 from studio.errors import StudioError
 from studio.media import images
+from studio.media.scans import count_scans
 from tests.studio import made
 
 MOST = 50_000_000
@@ -16,28 +20,72 @@ MOST = 50_000_000
 def test_a_film_named_png_is_of_another_kind(tmp_path: Path) -> None:
     disguised = made.clip(tmp_path / "clip.mp4").rename(tmp_path / "drawing.png")
     with pytest.raises(StudioError) as caught:
-        images.inspect(disguised, max_pixels=MOST)
+        images.clean(disguised, tmp_path, max_pixels=MOST)
     assert (caught.value.symbol, caught.value.params) == ("KIND_MISMATCH", {"kind": "image"})
 
 
 def test_a_jpeg_named_png_is_taken_as_jpeg(tmp_path: Path) -> None:
     path = made.drawing(tmp_path / "drawing.jpg").rename(tmp_path / "drawing.png")
-    assert images.inspect(path, max_pixels=MOST) == images.ImageFacts("JPEG", "image/jpeg", 640, 480)
-    assert images.clean(path, tmp_path, max_pixels=MOST).ext == "jpg"
+    clean = images.clean(path, tmp_path, max_pixels=MOST)
+    assert (clean.mime, clean.ext, clean.width, clean.height) == ("image/jpeg", "jpg", 640, 480)
 
 
 def test_more_pixels_than_allowed_are_refused_by_the_header_alone(tmp_path: Path) -> None:
     bomb = made.png_header(tmp_path / "bomb.png", 40_000, 40_000)
-    for look in (images.inspect, lambda path, max_pixels: images.clean(path, tmp_path, max_pixels=max_pixels)):
-        with pytest.raises(StudioError) as caught:
-            look(bomb, max_pixels=MOST)
-        assert caught.value.symbol == "IMAGE_TOO_LARGE"
-        assert caught.value.params == {"pixels": 1_600_000_000, "max_pixels": MOST}
+    with pytest.raises(StudioError) as caught:
+        images.clean(bomb, tmp_path, max_pixels=MOST)
+    assert caught.value.symbol == "IMAGE_TOO_LARGE"
+    assert caught.value.params == {"pixels": 1_600_000_000, "max_pixels": MOST}
+
+
+@pytest.mark.parametrize(("width", "height"), [(50_000, 20), (20, 50_000)])
+def test_a_picture_like_a_thread_is_refused(tmp_path: Path, width: int, height: int) -> None:
+    path = tmp_path / "thread.png"
+    Image.new("1", (width, height)).save(path)
+    with pytest.raises(StudioError) as caught:
+        images.clean(path, tmp_path, max_pixels=MOST)
+    assert (caught.value.symbol, caught.value.params["pixels"]) == ("IMAGE_TOO_LONG", 50_000)
+
+
+def test_a_picture_that_unpacks_to_megabytes_of_text_is_refused(tmp_path: Path) -> None:
+    path = made.drawing(tmp_path / "drawing.png")
+    head, rest = path.read_bytes()[:33], path.read_bytes()[33:]
+    body = b"zTXt" + b"Comment\0\0" + zlib.compress(bytes(5_000_000))
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    path.write_bytes(head + chunk + rest)
+    with pytest.raises(StudioError, match="IMAGE_UNREADABLE"):
+        images.clean(path, tmp_path, max_pixels=MOST)
+
+
+def test_a_jpeg_of_endless_scans_is_refused_before_they_are_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.effect_noise((64, 64), 50).save(path, progressive=True)
+    whole = path.read_bytes()
+    assert 5 < count_scans(whole) < 20
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    path.write_bytes(whole[:-2] + 1_000 * last + whole[-2:])
+    assert count_scans(path.read_bytes()) > 1_000
+    with pytest.raises(StudioError, match="IMAGE_UNREADABLE"):
+        images.clean(path, tmp_path, max_pixels=MOST)
+
+
+def test_what_a_phone_puts_behind_a_photo_or_into_its_header_counts_as_no_scans(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    small = io.BytesIO()
+    Image.effect_noise((32, 32), 50).save(small, "JPEG", progressive=True)
+    exif = Image.Exif()
+    exif[0x927C] = 200 * b"\xff\xda"
+    Image.new("RGB", (64, 64)).save(path, exif=exif, comment=small.getvalue())
+    moving = 1_000 * b"\xff\xda\x00\x02"
+    path.write_bytes(path.read_bytes() + moving)
+    assert count_scans(path.read_bytes()) == 1
+    clean = images.clean(path, tmp_path, max_pixels=MOST)
+    assert moving not in clean.path.read_bytes()
 
 
 def test_exactly_the_allowed_pixels_are_accepted(tmp_path: Path) -> None:
     path = made.drawing(tmp_path / "drawing.png", (100, 80))
-    assert images.inspect(path, max_pixels=8_000).width == 100
+    assert images.clean(path, tmp_path, max_pixels=8_000).width == 100
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
@@ -49,13 +97,104 @@ def test_a_truncated_picture_is_unreadable(tmp_path: Path, ending: str) -> None:
     assert caught.value.symbol == "IMAGE_UNREADABLE"
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"GIF89a\x01\x00\x01\x00", b"\xff\xd8\xff\xe0", b"<svg/>"])
+@pytest.mark.parametrize("content", [b"", b"\0", b"hello", b"\xff\xd8\xff\xe0", b"<svg/>", b"%PDF-1.7", b"PK\3\4"])
 def test_what_is_no_picture_is_unreadable(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "drawing.png"
     path.write_bytes(content)
     with pytest.raises(StudioError) as caught:
-        images.inspect(path, max_pixels=MOST)
+        images.clean(path, tmp_path, max_pixels=MOST)
     assert caught.value.symbol == "IMAGE_UNREADABLE"
+
+
+@pytest.mark.parametrize(
+    ("content", "mime"),
+    [
+        (b"GIF89a\x01\x00\x01\x00/*", "image/gif"),
+        (b"BM", "image/bmp"),
+        (b"II*\x00", "image/tiff"),
+        (b"\0\0\0\x1cftypavif", "image/avif"),
+        (b"\0\0\0\x1cftyphevc", "image/heif-sequence"),
+        (b"\0\0\0\x1cftypmsf1", "image/heif-sequence"),
+    ],
+)
+def test_a_picture_of_a_format_that_is_not_taken_is_named(tmp_path: Path, content: bytes, mime: str) -> None:
+    path = tmp_path / "drawing.png"
+    path.write_bytes(content)
+    with pytest.raises(StudioError) as caught:
+        images.clean(path, tmp_path, max_pixels=MOST)
+    assert (caught.value.symbol, caught.value.params) == ("MIME_NOT_SUPPORTED", {"mime": mime})
+
+
+@pytest.mark.parametrize("behind", [b"PK\3\4 a whole archive", b"%PDF-1.7", b"<script>alert(1)</script>"])
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_of_a_picture_that_is_something_else_too_only_the_picture_is_kept(
+    tmp_path: Path, behind: bytes, ending: str
+) -> None:
+    path = made.drawing(tmp_path / f"drawing.{ending}")
+    path.write_bytes(path.read_bytes() + behind)
+    assert behind not in images.clean(path, tmp_path, max_pixels=MOST).path.read_bytes()
+
+
+def iphone_photo(path: Path, *, orientation: int = 6) -> Path:
+    """A HEIC with the red corner at the top left of how it is stored, and with all that a phone writes down."""
+    image = Image.new("RGB", (400, 300), "#205020")
+    image.paste("#d03030", (0, 0, 100, 75))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "PhoneMaker"
+    exif.get_ifd(0x8825).update({1: "N", 2: (31.0, 13.0, 49.0), 3: "E", 4: (121.0, 28.0, 25.0)})
+    image.save(path, "HEIF", exif=exif.tobytes(), quality=90)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size", "corner"),
+    [(1, (400, 300), (10, 10)), (3, (400, 300), (390, 290)), (6, (300, 400), (290, 10)), (8, (300, 400), (10, 390))],
+)
+def test_an_iphones_photo_becomes_an_upright_jpeg_that_says_nothing_about_its_maker(
+    tmp_path: Path, orientation: int, size: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    path = iphone_photo(tmp_path / "photo.heic", orientation=orientation)
+    assert b"PhoneMaker" in path.read_bytes()
+    clean = images.clean(path, tmp_path, max_pixels=MOST)
+    assert (clean.mime, clean.ext, (clean.width, clean.height)) == ("image/jpeg", "jpg", size)
+    assert b"PhoneMaker" not in clean.path.read_bytes()
+    assert b"Exif" not in clean.path.read_bytes()
+    with Image.open(clean.path) as result:
+        assert result.size == size
+        assert result.getpixel(corner) == pytest.approx((208, 48, 48), abs=12)
+        assert not result.getexif()
+
+
+@pytest.mark.parametrize("length", [12, 40, 400, 700, -50])
+def test_a_heic_that_was_cut_short_is_unreadable(tmp_path: Path, length: int) -> None:
+    path = iphone_photo(tmp_path / "photo.heic")
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(StudioError, match="IMAGE_UNREADABLE"):
+        images.clean(path, tmp_path, max_pixels=MOST)
+
+
+def test_a_heic_has_its_limits_too(tmp_path: Path) -> None:
+    with pytest.raises(StudioError, match="IMAGE_TOO_LARGE"):
+        images.clean(iphone_photo(tmp_path / "photo.heic"), tmp_path, max_pixels=100_000)
+
+
+def test_a_thumbnail_is_small_and_upright_and_white_where_nothing_is_drawn(tmp_path: Path) -> None:
+    path = tmp_path / "drawing.png"
+    image = Image.new("RGBA", (2_000, 1_000))
+    image.paste("#d03030", (0, 0, 500, 500))
+    image.save(path)
+    images.thumbnail(path, tmp_path / "small.jpg", max_pixels=MOST)
+    with Image.open(tmp_path / "small.jpg") as result:
+        assert (result.format, result.size) == ("JPEG", (480, 240))
+        assert result.getpixel((400, 200)) == pytest.approx((255, 255, 255), abs=3)
+        assert result.getpixel((20, 20)) == pytest.approx((208, 48, 48), abs=12)
+
+
+def test_a_thumbnail_is_never_larger_than_its_picture(tmp_path: Path) -> None:
+    images.thumbnail(made.drawing(tmp_path / "a.png", (60, 40)), tmp_path / "small.jpg", max_pixels=MOST)
+    with Image.open(tmp_path / "small.jpg") as result:
+        assert result.size == (60, 40)
 
 
 def test_orientation_is_applied_and_metadata_is_gone(tmp_path: Path) -> None:

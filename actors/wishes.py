@@ -1,0 +1,95 @@
+"""What people may ask of a job that exists: try again, cancel, look for the clip now."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+from pymongo.client_session import ClientSession
+
+from actors.messages import message_id, send_cancel, send_step
+from actors.wiring import broker, studio
+from broker import run_in_transaction
+from studio.errors import REGISTRY, StudioError
+from studio.films import end_canceled
+from studio.jobs import LIVE, Job, JobStatus, LiveJobExists
+from studio.pipelines import NEEDS_NEW_CLIP, POLL_VIDEO
+
+
+def retry(job: Job, *, request_id: str) -> Job:
+    """Let a failed job go on. Raises StudioError("JOB_NOT_RETRYABLE")."""
+
+    def store(session: ClientSession) -> Job:
+        queued = studio.jobs.retry(job, request_id=request_id, session=session)
+        if queued is None:
+            raise StudioError("JOB_NOT_RETRYABLE")
+        send_step(queued)
+        return queued
+
+    try:
+        return run_in_transaction(studio.client, store)
+    except LiveJobExists as error:
+        raise StudioError("JOB_NOT_RETRYABLE") from error
+
+
+def cancel(job: Job) -> Job:
+    """Have a job canceled: at once while nothing has been done for it, by `cancel_job` otherwise.
+
+    One that is being canceled, or was, stays as it is. Raises StudioError("JOB_NOT_CANCELABLE") for one that has ended
+    otherwise.
+    """
+    while job.status in LIVE:
+        asked = run_in_transaction(studio.client, partial(ask_to_cancel, job))
+        if asked:
+            return asked
+        # It went on meanwhile, which it does but a few times.
+        found = studio.jobs.load(job.id)
+        if found is None:
+            raise StudioError("NOT_FOUND")
+        job = found
+    if job.status not in (JobStatus.CANCELING, JobStatus.CANCELED):
+        raise StudioError("JOB_NOT_CANCELABLE")
+    return job
+
+
+def ask_to_cancel(job: Job, session: ClientSession) -> Job | None:
+    """In the caller's transaction: have a live job canceled. None when it is not where the caller saw it any more."""
+    if job.status is JobStatus.QUEUED and job.submission is None:
+        canceled = end_canceled(studio, job, session)
+        if canceled:
+            broker.cancel(message_id(job))
+        return canceled
+    canceling = studio.jobs.ask_to_cancel(job, session=session)
+    if canceling:
+        send_cancel(canceling)
+    return canceling
+
+
+def cancel_all(owner: str) -> int:
+    """Have everything canceled that is being done for an owner; how many jobs have not come to rest yet."""
+    for job in studio.jobs.list_unfinished(owner).now():
+        # It may have ended meanwhile.
+        with suppress(StudioError):
+            cancel(job)
+    return len(studio.jobs.list_unfinished(owner).now())
+
+
+def look_now(job: Job, *, request_id: str) -> Job | None:
+    """Look for a job's clip without waiting for the next look, or anew where the last one failed.
+
+    Nothing is asked for, and so paid for, a second time. None when there is nothing to look for.
+    """
+    if job.status is JobStatus.RUNNING and job.step == POLL_VIDEO.name:
+        broker.bring_forward(message_id(job))
+        return job
+    if job.status is JobStatus.FAILED and _may_still_come(job):
+        return retry(job, request_id=request_id)
+    return None
+
+
+def _may_still_come(job: Job) -> bool:
+    """Whether a clip was asked for that a retry, without asking for another one, may find."""
+    error, submission = job.error, job.submission
+    if error is None or submission is None or submission.provider_id is None:
+        return False
+    return REGISTRY[error.symbol].retryable and error.symbol not in NEEDS_NEW_CLIP

@@ -1,0 +1,117 @@
+"""How long steps took lately, and what that says of the ones to come.
+
+A step's time runs from the end of the step before to its own end. So a wait for a worker or a seat in the middle of a
+job counts, because it makes people wait; the line before the first step does not, because a job's place in it tells
+more. Times are kept by kind of job, step and provider: another provider, another history.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from datetime import datetime
+
+from pymongo.write_concern import WriteConcern
+
+from studio.jobs import LIVE, Job, JobStatus
+from studio.pipelines import STEPS
+from studio.providers import Capability, Providers
+from studio.reads import Loops, Read, Reads
+from studio.records import Documents, Record
+
+KEEP = 50
+"""Times of a step. Enough for a median, few enough to follow a deployment that changes."""
+FEWEST = 3
+"""Fewer are no history."""
+
+_FIELDS = ["kind", "step", "provider", "seconds", "created_at", "updated_at"]
+
+
+class StepTime(Record, frozen=True, kw_only=True):
+    """The history of one step."""
+
+    kind: str
+    step: str
+    provider: str
+    seconds: list[float]
+    """The newest last."""
+    read_at: datetime
+    """The server's time of this reading; not stored."""
+
+
+class StepTimes:
+    def __init__(self, collection: Documents, loops: Loops, providers: Providers) -> None:
+        # Every step of every job writes here, and nobody misses a time that a failover takes back.
+        self._collection = collection.with_options(write_concern=WriteConcern(w=1))
+        self._reads = Reads(collection, loops, StepTime)
+        self._providers = providers
+
+    def note(self, job: Job, *, seconds: float) -> None:
+        """Add the time of the step that a job was at."""
+        provider = self.provider_of(job, job.step)
+        told = {"kind": job.kind, "step": job.step, "provider": provider}
+        times = {"$concatArrays": [{"$ifNull": ["$seconds", []]}, [round(seconds, 3)]]}
+        self._collection.update_one(
+            {"_id": _key(job, job.step, provider)},
+            [
+                {
+                    "$set": {
+                        **{name: {"$literal": value} for name, value in told.items()},
+                        "seconds": {"$slice": [times, -KEEP]},
+                        "created_at": {"$ifNull": ["$created_at", "$$NOW"]},
+                        "updated_at": "$$NOW",
+                    }
+                }
+            ],
+            upsert=True,
+        )
+
+    def list_all(self) -> Read[list[StepTime]]:
+        """One per kind, step and provider that this deployment has seen."""
+        return self._reads.many({}, fields={**dict.fromkeys(_FIELDS, 1), "read_at": "$$NOW"})
+
+    def provider_of(self, job: Job, step: str) -> str:
+        """Who does a step of a job: the one that its clip was asked of, or the one that is chosen now."""
+        needed = STEPS[step].needs
+        if needed is Capability.ANIMATOR and job.submissions:
+            return job.submissions[-1].provider
+        return self._providers.chosen(needed)
+
+    def seconds_left(self, job: Job, history: History, *, now: datetime) -> float | None:
+        """How long a live job is likely to take from `now` on, not counting the line before its first step.
+
+        None where a step has no history, or where the current one takes longer than it ever did.
+        """
+        if job.status not in LIVE:
+            return None
+        total, spent = 0.0, 0.0
+        if job.status is JobStatus.RUNNING and job.step_started_at:
+            spent = max(0.0, (now - job.step_started_at).total_seconds())
+        for step in job.steps[job.steps.index(job.step) :]:
+            left = history.seconds_left(_key(job, step, self.provider_of(job, step)), spent=spent)
+            if left is None:
+                return None
+            total, spent = total + left, 0.0
+        return total
+
+
+class History:
+    """Step times as they were at one moment."""
+
+    def __init__(self, times: Iterable[StepTime] = ()) -> None:
+        times = list(times)
+        self.read_at = max((time.read_at for time in times), default=None)
+        self._seconds = {time.id: sorted(time.seconds) for time in times if len(time.seconds) >= FEWEST}
+
+    def seconds_left(self, key: str, *, spent: float) -> float | None:
+        """The median of what the step took where it took longer than it has by now, less what it has taken."""
+        seconds = self._seconds.get(key, [])
+        first, end = bisect_right(seconds, spent), len(seconds)
+        if first == end:
+            return None
+        # In sorted times the median lies in the middle; of an even number, between two.
+        return (seconds[(first + end - 1) // 2] + seconds[(first + end) // 2]) / 2 - spent
+
+
+def _key(job: Job, step: str, provider: str) -> str:
+    return f"{job.kind}/{step}/{provider}"
