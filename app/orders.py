@@ -9,7 +9,7 @@ from pymongo.client_session import ClientSession
 
 from actors import send_step
 from app.errors import AnyRequest, language_of
-from app.forecasts import Forecasts
+from app.forecasts import NO_FORECAST, Forecast
 from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_job
 from broker import run_in_transaction
@@ -72,14 +72,10 @@ def order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
     return run_in_transaction(studio.client, store)
 
 
-async def accepted(job: Job, forecasts: Forecasts, request: AnyRequest) -> Response[JobView]:
-    view = view_job(job, language_of(request), await forecasts.of(job))
-    return Response(view, status_code=202, headers=location_of(job))
+def accepted(job: Job, request: AnyRequest, forecast: Forecast = NO_FORECAST) -> Response[JobView]:
+    """The answer to whoever ordered a job: 202, where to look, and what is known of it."""
+    return Response(view_job(job, language_of(request), forecast), status_code=202, headers=location(job))
 
 
-def location_of(job: Job) -> dict[str, str]:
+def location(job: Job) -> dict[str, str]:
     return {"Location": f"/generation/jobs/{job.id}"}
-
-
-def request_id_of(request: AnyRequest) -> str:
-    return str(request.scope["state"]["request_id"])

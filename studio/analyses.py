@@ -27,7 +27,7 @@ class Analyses:
         self._reads = Reads(collection, loops, Analysis)
 
     def get(self, owner: str, artwork_id: str) -> Read[Analysis | None]:
-        return self._reads.one({"_id": artwork_id, "owner": owner})
+        return self._reads.owned(owner, artwork_id)
 
     def by_ids(self, owner: str, artwork_ids: list[str]) -> Read[dict[str, Analysis]]:
         """The readings of several artworks, each under its artwork's id."""

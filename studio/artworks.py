@@ -125,7 +125,7 @@ class Artworks:
 
     def get_kept(self, owner: str, artwork_id: str) -> Read[Artwork | None]:
         """An artwork, also one in the bin."""
-        return self._reads.one({"_id": artwork_id, "owner": owner})
+        return self._reads.owned(owner, artwork_id)
 
     def list_page(
         self, owner: str, choice: Choice, *, after: Place | None, down_to: Place | None = None, limit: int

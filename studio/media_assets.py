@@ -58,7 +58,7 @@ class MediaAssets:
         self._reads = Reads(collection, loops, MediaAsset)
 
     def get(self, owner: str, asset_id: str) -> Read[MediaAsset | None]:
-        return self._reads.one({"_id": asset_id, "owner": owner})
+        return self._reads.owned(owner, asset_id)
 
     def get_by_source(self, owner: str, source: str) -> Read[MediaAsset | None]:
         return self._reads.one({"owner": owner, "source": source})

@@ -18,6 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from studio import bucket_cors
 from studio.errors import NotNow
 from studio.presigner import Presigner
 from studio.settings import Settings
@@ -86,7 +87,7 @@ class ObjectStore:
         return _presigner(self._settings, self._settings.s3_endpoint)
 
     def ensure_bucket(self) -> None:
-        """Create the bucket when it is missing; private, as S3 makes them."""
+        """Create the bucket when it is missing; private, as S3 makes them. Pages that may call us may upload to it."""
         with _store_errors():
             try:
                 self._client.head_bucket(Bucket=self.bucket)
@@ -94,6 +95,9 @@ class ObjectStore:
                 if error.response["Error"]["Code"] not in MISSING:
                     raise
                 self._create_bucket()
+            # The front is of one origin with the API, and lets in whom that lets in.
+            if self._settings.origins and not self._settings.s3_front:
+                bucket_cors.welcome(self._client, self.bucket, self._settings.origins)
 
     def _create_bucket(self) -> None:
         # S3 wants the region named, unless it is the one that had a name before there were regions.

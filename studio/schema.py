@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from pymongo import IndexModel
 
-from studio import announced_uploads, artworks, events, jobs, media_assets
+from studio import announced_uploads, artworks, events, jobs, media_assets, request_counters
 from studio.analyses import Analysis
 from studio.clients import Client
 from studio.migration_records import MigrationRecord
@@ -34,5 +34,6 @@ COLLECTIONS: dict[str, Collection] = {
     "step_times": Collection(StepTime),
     "statistics": Collection(DayOfJobs),
     "profiles": Collection(Profile),
+    request_counters.COLLECTION: Collection(request_counters.RequestCounter, request_counters.INDEXES),
     "migrations": Collection(MigrationRecord),
 }

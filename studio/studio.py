@@ -23,6 +23,7 @@ from studio.profiles import Profiles
 from studio.providers import Providers
 from studio.reads import Loops
 from studio.records import CODEC, Document
+from studio.request_counters import RequestCounters
 from studio.settings import Settings
 from studio.statistics import Statistics
 from studio.step_times import StepTimes
@@ -57,6 +58,7 @@ class Studio:
         self.events = Events(self.database["events"], self.database["event_counters"], self.loops)
         self.profiles = Profiles(self.database["profiles"], self.loops, self.media_assets)
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
+        self.request_counters = RequestCounters(self.loops)
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])

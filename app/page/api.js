@@ -2,7 +2,7 @@
 
 import { language, remembered, say } from "./words.js";
 
-const FINAL = ["succeeded", "failed", "needs_attention"];
+const FINAL = ["succeeded", "failed", "needs_attention", "canceled"];
 // The server says something on a stream every 10 s; one that is silent for longer than this is dead.
 const SILENCE_MS = 30_000;
 
@@ -109,17 +109,31 @@ function send(method, path, body) {
   return request(path, { method, body: JSON.stringify(body), headers });
 }
 
+// Where calls carry a token; it is asked for when the first call is refused for want of one, or for its age.
+let token = null;
+
 async function request(path, options = {}) {
-  const identity = { "X-Client-Id": remembered("clientId", newClientId), "Accept-Language": language };
-  let answer;
-  try {
-    answer = await fetch(path, { ...options, headers: { ...identity, ...options.headers } });
-  } catch {
-    throw Problem.of("offline");
-  }
+  const first = await attempt(path, options);
+  const answer = first.status === 401 && (await getToken()) ? await attempt(path, options) : first;
   if (answer.ok) return answer;
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
+}
+
+async function getToken() {
+  token = null;
+  const answer = await attempt("/init", { method: "POST" });
+  if (answer.ok) token = (await answer.json()).token;
+  return token;
+}
+
+async function attempt(path, options) {
+  const caller = token ? { Authorization: `Bearer ${token}` } : { "X-Client-Id": remembered("clientId", newClientId) };
+  try {
+    return await fetch(path, { ...options, headers: { ...caller, "Accept-Language": language, ...options.headers } });
+  } catch {
+    throw Problem.of("offline");
+  }
 }
 
 function newClientId() {

@@ -11,9 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 from pymongo.client_session import ClientSession
 
 from actors import wishes
-from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
-from app.orders import JobCreate, accepted, order, request_id_of
+from app.limits import Calls
+from app.orders import JobCreate, accepted, order
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
 from broker import run_in_transaction
@@ -99,8 +100,8 @@ async def edit_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@delete("/artworks/{artwork_id:str}", status_code=204, sync_to_thread=True)
-def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
+@delete("/artworks/{artwork_id:str}", status_code=204)
+async def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
     """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS, and cancel what is being made of it.
 
     Doing it twice changes nothing.
@@ -110,7 +111,7 @@ def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -
         for job in edits.delete(studio, owner, artwork_id, session=session):
             wishes.ask_to_cancel(job, session)
 
-    run_in_transaction(studio.client, change)
+    await to_thread.run_sync(run_in_transaction, studio.client, change)
 
 
 @post("/artworks/{artwork_id:str}/restore", status_code=200)
@@ -126,20 +127,18 @@ async def restore_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/regenerate", status_code=202)
-async def regenerate_artwork(
+@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
+def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
     studio: TheStudio,
-    forecasts: TheForecasts,
-    *,
     request: AnyRequest,
+    *,
     data: JSONBody[Regeneration | None] = None,
 ) -> Response[JobView]:
     """Make another film of an artwork, its next version; the older ones stay."""
     wanted = JobCreate(artwork_id=artwork_id, text=data.text if data else None)
-    job = await to_thread.run_sync(order, studio, owner, wanted, request_id_of(request))
-    return await accepted(job, forecasts, request)
+    return accepted(order(studio, owner, wanted, request.scope["state"]["request_id"]), request)
 
 
 def create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:

@@ -15,9 +15,10 @@ from actors import wishes
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.live import EventStream
 from app.live.streams import Batches
-from app.orders import JobCreate, accepted, location_of, order, request_id_of
+from app.orders import JobCreate, accepted, location, order
 from app.views import CaptureView, JobsView, JobView, view_capture, view_job
 from app.views.events import frame_job_event
 from studio.errors import StudioError
@@ -27,15 +28,15 @@ from studio.pipelines import JobKind
 from studio.studio import Studio
 
 
-@post("/generation/jobs", status_code=202)
+@post("/generation/jobs", status_code=202, counted_as=Calls.JOBS)
 async def create_job(
     data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
         raise ValidationException(extra=[{"key": name} for name in data.misplaced()])
-    job = await to_thread.run_sync(order, studio, owner, data, request_id_of(request))
-    return await accepted(job, forecasts, request)
+    job = await to_thread.run_sync(order, studio, owner, data, _id_of(request))
+    return accepted(job, request, await forecasts.of(job))
 
 
 @get("/generation/jobs")
@@ -73,14 +74,14 @@ async def get_job(
     return view_job(job, language_of(request), await forecasts.of(job))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202)
+@post("/generation/jobs/{job_id:str}/retry", status_code=202, counted_as=Calls.JOBS)
 async def retry_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
-    queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=request_id_of(request)))
-    return await accepted(queued, forecasts, request)
+    queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=_id_of(request)))
+    return accepted(queued, request, await forecasts.of(queued))
 
 
 @post("/generation/jobs/{job_id:str}/cancel", status_code=202)
@@ -92,7 +93,8 @@ async def cancel_job(
     A job that nothing was done for is canceled at once, any other one once all of that has come to rest.
     """
     job = await _find(studio, owner, job_id)
-    return await accepted(await to_thread.run_sync(wishes.cancel, job), forecasts, request)
+    stopped = await to_thread.run_sync(wishes.cancel, job)
+    return accepted(stopped, request, await forecasts.of(stopped))
 
 
 @post("/generation/jobs/{job_id:str}/capture", status_code=200)
@@ -105,12 +107,12 @@ async def capture_job(
     address once it is there. Nothing is asked of a provider a second time.
     """
     job, language = await _find(studio, owner, job_id), language_of(request)
-    moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=request_id_of(request)))
+    moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
     film_id = artwork.video_asset_id if artwork else None
     film = await studio.media_assets.get(owner, film_id) if film_id else None
     view = view_capture(moved or job, language, video_url=links.to(film) if film else None)
-    return Response(view, status_code=202 if moved else 200, headers=location_of(job))
+    return Response(view, status_code=202 if moved else 200, headers=location(job))
 
 
 @get("/generation/jobs/{job_id:str}/events", takes_ticket=True)
@@ -149,3 +151,7 @@ async def _find(studio: Studio, owner: str, job_id: str) -> Job:
     if job is None:
         raise StudioError("NOT_FOUND")
     return job
+
+
+def _id_of(request: AnyRequest) -> str:
+    return str(request.scope["state"]["request_id"])

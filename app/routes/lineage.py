@@ -13,9 +13,10 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from actors import with_thumbnail
-from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
+from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
-from app.orders import JobCreate, accepted, order, request_id_of
+from app.limits import Calls
+from app.orders import JobCreate, accepted, order
 from app.payloads import Key, Mime, Payload, Story
 from app.routes.artworks import ArtworkCreate, create
 from app.views import (
@@ -31,7 +32,6 @@ from broker import run_in_transaction
 from studio import edits, uploads
 from studio.artworks import Artwork
 from studio.films import found
-from studio.jobs import Job
 from studio.media_assets import Kind
 from studio.pipelines import JobKind
 from studio.studio import Studio
@@ -77,7 +77,7 @@ async def create_artwork_of_key(
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/audio/presign", status_code=201, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/audio/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def presign_audio(
     artwork_id: FromPath[str], data: JSONBody[AudioUpload], owner: Owner, studio: TheStudio
 ) -> UploadView:
@@ -87,7 +87,7 @@ def presign_audio(
     return view_upload(studio, door)
 
 
-@post("/artworks/{artwork_id:str}/audio/commit", status_code=201)
+@post("/artworks/{artwork_id:str}/audio/commit", status_code=201, counted_as=Calls.UPLOADS)
 async def commit_audio(
     artwork_id: FromPath[str],
     data: JSONBody[AudioKey],
@@ -107,57 +107,45 @@ async def commit_audio(
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/transcribe", status_code=202)
-async def transcribe_artwork(
+@post("/artworks/{artwork_id:str}/transcribe", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
+def transcribe_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
     studio: TheStudio,
-    forecasts: TheForecasts,
-    *,
     request: AnyRequest,
+    *,
     data: JSONBody[Heard | None] = None,
 ) -> Response[JobView]:
     """Write down and tidy the recorded story, before any film is asked for."""
-
-    def store() -> Job:
-        if data and data.text is not None:
-            artwork = found(studio.artworks.get(owner, artwork_id).now())
-            _edit(studio, artwork, {"transcript": data.text.strip() or None})
-        return _story_of(studio, owner, artwork_id, request)
-
-    return await accepted(await to_thread.run_sync(store), forecasts, request)
+    if data and data.text is not None:
+        artwork = found(studio.artworks.get(owner, artwork_id).now())
+        _edit(studio, artwork, {"transcript": data.text.strip() or None})
+    return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
-@post("/artworks/{artwork_id:str}/run-llm", status_code=202)
-async def refine_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+@post("/artworks/{artwork_id:str}/run-llm", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
+def refine_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> Response[JobView]:
     """Tidy the story, before any film is asked for."""
-    job = await to_thread.run_sync(_story_of, studio, owner, artwork_id, request)
-    return await accepted(job, forecasts, request)
+    return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
-@post("/artworks/{artwork_id:str}/generate", status_code=202)
-async def generate_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+@post("/artworks/{artwork_id:str}/generate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
+def generate_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> Response[JobView]:
     """Make a film of an artwork, as `regenerate` does."""
-    wanted = JobCreate(artwork_id=artwork_id)
-    job = await to_thread.run_sync(order, studio, owner, wanted, request_id_of(request))
-    return await accepted(job, forecasts, request)
+    return _order(studio, owner, JobCreate(artwork_id=artwork_id), request)
 
 
-@post("/generation/jobs/from-key", status_code=202)
-async def create_job_of_key(
-    data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
+@post("/generation/jobs/from-key", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
+def create_job_of_key(
+    data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> Response[JobView]:
     """Ask for a film of a drawing that was uploaded."""
-
-    def store() -> Job:
-        drawing = uploads.asset_of(studio, owner, data.key, Kind.IMAGE, store=with_thumbnail)
-        return order(studio, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request_id_of(request))
-
-    return await accepted(await to_thread.run_sync(store), forecasts, request)
+    drawing = uploads.asset_of(studio, owner, data.key, Kind.IMAGE, store=with_thumbnail)
+    return _order(studio, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request)
 
 
 @get("/artworks/by-video-key")
@@ -179,5 +167,5 @@ def _edit(studio: Studio, artwork: Artwork, wanted: dict[str, str | None]) -> Ar
     )
 
 
-def _story_of(studio: Studio, owner: str, artwork_id: str, request: AnyRequest) -> Job:
-    return order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request_id_of(request))
+def _order(studio: Studio, owner: str, data: JobCreate, request: AnyRequest) -> Response[JobView]:
+    return accepted(order(studio, owner, data, request.scope["state"]["request_id"]), request)

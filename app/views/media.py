@@ -30,17 +30,6 @@ class MediaAssetView(View, frozen=True, kw_only=True):
     silent: bool
 
 
-class UploadView(View, frozen=True, kw_only=True):
-    key: str
-    url: str
-    method: str
-    headers: dict[str, str]
-    """To be sent with the upload exactly as they are; they are part of the signature."""
-    expires_in_s: int
-    artwork_id: str
-    """For the other uploads of the same artwork, and for `POST /artworks`."""
-
-
 class ImagesView(View, frozen=True, kw_only=True):
     items: list[MediaAssetView]
     next_cursor: str | None
@@ -53,6 +42,17 @@ class UploadedView(MediaAssetView, frozen=True, kw_only=True):
     image_path: str | None = msgspec.field(name="image_path")
     image_url: str | None = msgspec.field(name="image_url")
     data: dict[str, str] | None
+
+
+class UploadView(View, frozen=True, kw_only=True):
+    key: str
+    url: str
+    method: str
+    headers: dict[str, str]
+    """To be sent with the upload exactly as they are; they are part of the signature."""
+    expires_in_s: int
+    artwork_id: str
+    """For the other uploads of the same artwork, and for `POST /artworks`."""
 
 
 def view_asset(links: Links, asset: MediaAsset) -> MediaAssetView:
