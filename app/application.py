@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 from anyio import move_on_after, to_thread
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
@@ -19,11 +18,17 @@ from app.dependencies import resolve_in_turn
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.forecasts import Forecasts
 from app.front import ObjectFront
-from app.identity import provide_owner
+from app.head import HeadOfGet
+from app.identity import Identity
+from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor
-from app.requests import JSONRequest, RequestLine, base_of
+from app.origins import Origins
+from app.proxies import base_of
+from app.requests import JSONRequest, RequestLine
 from app.routes import ROUTES
+from app.sightings import Sightings
+from app.tokens import Tokens
 from app.views import Links
 from broker import MongoBroker
 from broker.errors import is_passing
@@ -43,17 +48,21 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     """The ASGI application of one web process. It brings database and bucket up to date as soon as they are there.
 
     Raises ValueError when the settings have no key for owner ids: with a key that everybody knows, whoever sees an
-    owner id could try client ids until one fits.
+    owner id could try client ids until one fits. And when calls are to carry tokens, but nothing can sign them.
     """
     settings = studio.settings
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
+    tokens = Tokens(settings)
+    identity = Identity(settings, tokens)
+    limits = Limits(settings, studio.request_counters, identity)
     forecasts = Forecasts(studio, broker)
+    sightings = Sightings(studio.clients)
     media_door = MediaDoor(studio.objects, settings)
 
     def provide_links(request: AnyRequest) -> Links:
-        return Links(studio.media_links, settings.public_url or base_of(request))
+        return Links(studio.media_links, settings.public_url or base_of(request.scope, settings.trusted_proxies))
 
     @asynccontextmanager
     async def lifespan(_app: Litestar) -> AsyncIterator[None]:
@@ -75,15 +84,19 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     litestar = Litestar(
         route_handlers=ROUTES,
         dependencies={
-            "owner": Provide(provide_owner, sync_to_thread=False),
+            "owner": Provide(identity.provide_owner, sync_to_thread=False),
             "studio": Provide(lambda: studio, sync_to_thread=False),
             "broker": Provide(lambda: broker, sync_to_thread=False),
             "hub": Provide(lambda: hub, sync_to_thread=False),
+            "identity": Provide(lambda: identity, sync_to_thread=False),
+            "tokens": Provide(lambda: tokens, sync_to_thread=False),
+            "limits": Provide(lambda: limits, sync_to_thread=False),
             "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },
-        state=State({"settings": settings}),
+        guards=[limits.guard],
+        after_response=sightings.note,
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=JSONRequest,
         lifespan=[lifespan],
@@ -94,12 +107,11 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         logging_config=None,
     )
     resolve_in_turn(litestar)
-    if not settings.s3_front:
-        return RequestLine(litestar)
-    largest = max(settings.image_max_bytes, settings.audio_max_bytes, settings.video_max_bytes)
-    return RequestLine(
-        ObjectFront(litestar, upstream=settings.s3_endpoint, bucket=settings.s3_bucket, max_bytes=largest)
-    )
+    app: ASGIApp = HeadOfGet(litestar)
+    if settings.s3_front:
+        largest = max(settings.image_max_bytes, settings.audio_max_bytes, settings.video_max_bytes)
+        app = ObjectFront(app, upstream=settings.s3_endpoint, bucket=settings.s3_bucket, max_bytes=largest)
+    return RequestLine(Origins(app, settings), trusted_proxies=settings.trusted_proxies)
 
 
 async def _prepare_later(studio: Studio, away: str) -> None:

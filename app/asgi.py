@@ -1,4 +1,4 @@
-"""ASGI's own types. Litestar's leave the lifespan out."""
+"""ASGI's own types, for what goes around the framework. Litestar's leave the lifespan out."""
 
 from __future__ import annotations
 
@@ -10,4 +10,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+
 Headers = list[tuple[bytes, bytes]]
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Those that change nothing."""

@@ -6,7 +6,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,7 @@ MIME_TYPES = {
     ".ogg": "audio/ogg",
     ".flac": "audio/flac",
 }
+_TOKEN_WANTED = {"TOKEN_REQUIRED", "TOKEN_EXPIRED"}
 FINAL = {"succeeded", "failed", "needs_attention", "canceled"}
 
 
@@ -46,7 +47,9 @@ class Client:
 
     def __init__(self, base_url: str, client_id: str, *, language: str = "en") -> None:
         headers = {"X-Client-Id": client_id, "Accept-Language": language}
-        self._api = httpx.Client(base_url=base_url, headers=headers, timeout=30, verify=_trusted())
+        self._api = httpx.Client(
+            base_url=base_url, headers=headers, auth=_Token(base_url, client_id), timeout=30, verify=_trusted()
+        )
         # The addresses of media carry their own authority and lead to another host: no header of ours goes there.
         self._bucket = httpx.Client(timeout=60, verify=_trusted(), follow_redirects=True)
         self._given_up = threading.Event()
@@ -114,6 +117,25 @@ class Client:
             answer.raise_for_status()
             for chunk in answer.iter_bytes():
                 file.write(chunk)
+
+
+class _Token(httpx.Auth):
+    """Asks for a token when the first call is refused for want of one, or for its age."""
+
+    def __init__(self, base_url: str, client_id: str) -> None:
+        self._init = httpx.Request("POST", f"{base_url}/init", headers={"X-Client-Id": client_id})
+        self._token = ""
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self._token:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        answer = yield request
+        if answer.status_code == 401 and json.loads(answer.read())["code"] in _TOKEN_WANTED:
+            told = yield self._init
+            self._token = json.loads(told.read()).get("token", "")
+            if self._token:
+                request.headers["Authorization"] = f"Bearer {self._token}"
+                yield request
 
 
 @cache

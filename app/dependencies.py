@@ -7,8 +7,11 @@ from litestar.di import NamedDependency
 from litestar.routes import HTTPRoute
 
 from app.forecasts import Forecasts
+from app.identity import Identity
+from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor
+from app.tokens import Tokens
 from app.views import Links
 from broker import MongoBroker
 from studio.studio import Studio
@@ -17,6 +20,9 @@ Owner = NamedDependency[str]
 TheStudio = NamedDependency[Studio]
 TheBroker = NamedDependency[MongoBroker]
 TheHub = NamedDependency[Hub]
+TheIdentity = NamedDependency[Identity]
+TheTokens = NamedDependency[Tokens]
+TheLimits = NamedDependency[Limits]
 TheForecasts = NamedDependency[Forecasts]
 TheMediaDoor = NamedDependency[MediaDoor]
 TheLinks = NamedDependency[Links]

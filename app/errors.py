@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import structlog
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from litestar import Request, Response
@@ -13,6 +13,8 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import HTTPException, ValidationException
 from pymongo.errors import PyMongoError
 
+from app.asgi import Scope, Send
+from app.field_errors import field_errors
 from broker.errors import is_passing
 from studio.errors import REGISTRY, StudioError, describe
 from studio.language import Language
@@ -22,10 +24,7 @@ log = structlog.get_logger("app")
 
 _BY_STATUS = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "BODY_TOO_LARGE"}
 
-# What the framework says of a value without repeating it: the wanted type or range, or the field that is missing.
-_NAMES_NO_VALUE = re.compile(
-    r"Expected `[^`']+`(, got `\w+`|( of length)? [<>]=? [\d.]+)?|Object missing required field `\w+`"
-)
+_MEDIA_TYPE = "application/problem+json"
 
 AnyRequest = Request[Any, Any, Any]
 Problem = Response[dict[str, Any]]
@@ -33,7 +32,7 @@ Problem = Response[dict[str, Any]]
 
 def language_of(request: ASGIConnection[Any, Any, Any, Any]) -> Language:
     """Chinese when the caller's first language is Chinese, English otherwise."""
-    return "zh" if request.headers.get("accept-language", "").strip().lower().startswith("zh") else "en"
+    return _language(request.headers.get("accept-language", ""))
 
 
 def problem(
@@ -44,20 +43,64 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **more: Any,
 ) -> Problem:
-    status = REGISTRY[symbol].status
-    words = describe(symbol, params, language_of(request))
-    body = {
+    request_id = request.scope["state"].get("request_id", "")
+    return Response(
+        {**_body(symbol, params, language_of(request), request_id), **more},
+        status_code=REGISTRY[symbol].status,
+        media_type=_MEDIA_TYPE,
+        headers={**_headers(symbol, params), **(headers or {})},
+    )
+
+
+async def send_problem(
+    scope: Scope, send: Send, symbol: str, *, headers: Mapping[str, str] | None = None, **params: Any
+) -> None:
+    """The same answer from outside of the framework."""
+    given = dict(scope["headers"])
+    language = _language(given.get(b"accept-language", b"").decode("latin-1"))
+    request_id = scope.get("state", {}).get("request_id", "")
+    body = msgspec.json.encode(_body(symbol, params, language, request_id))
+    sent = {
+        "content-type": _MEDIA_TYPE,
+        "content-length": str(len(body)),
+        **_headers(symbol, params),
+        **(headers or {}),
+    }
+    await send(
+        {
+            "type": "http.response.start",
+            "status": REGISTRY[symbol].status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _language(accepted: str) -> Language:
+    return "zh" if accepted.strip().lower().startswith("zh") else "en"
+
+
+def _body(symbol: str, params: dict[str, Any], language: Language, request_id: str) -> dict[str, Any]:
+    words = describe(symbol, params, language)
+    return {
         "type": "about:blank",
         "title": words["message"],
-        "status": status,
+        "status": REGISTRY[symbol].status,
         **words,
-        **more,
-        "requestId": request.scope["state"].get("request_id", ""),
+        "requestId": request_id,
     }
-    retry = {"Retry-After": "5"} if status == 503 else {}
-    return Response(
-        body, status_code=status, media_type="application/problem+json", headers={**retry, **(headers or {})}
-    )
+
+
+def _headers(symbol: str, params: dict[str, Any]) -> dict[str, str]:
+    match REGISTRY[symbol].status:
+        case 401:
+            # The standard's word for "that one is no good"; none at all asks for a first one.
+            return {"WWW-Authenticate": "Bearer" if symbol == "TOKEN_REQUIRED" else 'Bearer error="invalid_token"'}
+        case 429:
+            return {"Retry-After": str(params["retry_after_s"])}
+        case 503:
+            return {"Retry-After": "5"}
+    return {}
 
 
 def on_studio_error(request: AnyRequest, error: StudioError) -> Problem:
@@ -79,18 +122,7 @@ def on_database_error(request: AnyRequest, error: PyMongoError) -> Problem:
 
 
 def on_validation(request: AnyRequest, error: ValidationException) -> Problem:
-    """Name the fields. The framework's own sentence may quote the value, which may be a child's words."""
-    details = error.extra if isinstance(error.extra, list) else []
-    return problem(request, "INVALID_INPUT", {}, errors=[_field_error(item) for item in details])
-
-
-def _field_error(detail: dict[str, Any]) -> dict[str, str]:
-    # "data" is what the handlers call the body.
-    field, message = detail.get("key", "data"), detail.get("message", "")
-    return {
-        "field": "body" if field == "data" else field,
-        "message": message if _NAMES_NO_VALUE.fullmatch(message) else "This value is not accepted.",
-    }
+    return problem(request, "INVALID_INPUT", {}, errors=field_errors(request, error, language_of(request)))
 
 
 def on_http(request: AnyRequest, error: HTTPException) -> Problem:

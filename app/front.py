@@ -7,21 +7,21 @@ address, because a presigned address is a key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable
 
 import httpx
-import msgspec
 
 from app.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+from app.errors import send_problem
 from app.relay import Relay, pass_on, status_of
-from studio.errors import REGISTRY, describe
 
 METHODS = ("GET", "HEAD", "PUT", "OPTIONS")
 
 # What belongs to one connection and not to the message. `expect` was answered by our own server already.
 _HOP_BY_HOP = frozenset(b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade expect".split())
-# Headers of an answer that our own server, or the front, sets.
-_OURS = frozenset({b"cache-control", b"date", b"server"})
+# Headers of an answer that our own server, or what is around the front, sets. rclone lets every page read everything.
+_OURS = re.compile(b"cache-control|date|server|access-control-.*")
 
 
 class _ClientGone(Exception):
@@ -67,14 +67,15 @@ class ObjectFront:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._refusal(scope)
         if refusal:
-            await _send_problem(scope, send, refusal, max_bytes=self.max_bytes)
+            allow = {"Allow": ", ".join(METHODS)} if refusal == "METHOD_NOT_ALLOWED" else {}
+            await send_problem(scope, send, refusal, headers=allow, max_bytes=self.max_bytes)
             return
         try:
             response = await self._ask(scope, receive)
         except _ClientGone:
             return
         except httpx.TransportError:
-            await _send_problem(scope, send, "STORE_UNAVAILABLE")
+            await send_problem(scope, send, "STORE_UNAVAILABLE")
             return
         try:
             await pass_on(response, status_of(scope["method"], response), _headers_of(response), receive, send)
@@ -118,7 +119,7 @@ async def _body(receive: Receive) -> AsyncIterator[bytes]:
 
 def _headers_of(response: httpx.Response) -> Headers:
     return [
-        *((name, value) for name, value in _end_to_end(response.headers.raw) if name not in _OURS),
+        *((name, value) for name, value in _end_to_end(response.headers.raw) if not _OURS.fullmatch(name)),
         (b"cache-control", b"private"),
         (b"x-content-type-options", b"nosniff"),
     ]
@@ -127,28 +128,3 @@ def _headers_of(response: httpx.Response) -> Headers:
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     lowered = ((name.lower(), value) for name, value in headers)
     return [(name, value) for name, value in lowered if name not in _HOP_BY_HOP]
-
-
-async def _send_problem(scope: Scope, send: Send, symbol: str, **params: int) -> None:
-    kind = REGISTRY[symbol]
-    words = describe(symbol, dict(params), "en")
-    request_id = scope.get("state", {}).get("request_id", "")
-    problem = {
-        "type": "about:blank",
-        "title": words["message"],
-        "status": kind.status,
-        **words,
-        "requestId": request_id,
-    }
-    body = msgspec.json.encode(problem)
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"private"),
-    ]
-    if symbol == "METHOD_NOT_ALLOWED":
-        headers.append((b"allow", ", ".join(METHODS).encode()))
-    if kind.retryable:
-        headers.append((b"retry-after", b"2"))
-    await send({"type": "http.response.start", "status": kind.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})

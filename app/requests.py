@@ -12,6 +12,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import InternalServerException, SerializationException
 
 from app.asgi import ASGIApp, Message, Receive, Scope, Send
+from app.proxies import is_https
 from studio.errors import StudioError
 from studio.records import new_id
 
@@ -20,12 +21,15 @@ log = structlog.get_logger("app")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # For answers that do not say it themselves. Most hold a child's words and addresses that open the child's pictures: no
 # browser on a shared machine may keep them.
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-
-
-def base_of(request: Request[Any, Any, Any]) -> str:
-    """Where the caller reaches us: scheme, host and port, as the caller wrote them."""
-    return f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# A year. Not for names below this one, which are somebody else's to speak for.
+_HTTPS_ONLY = "max-age=31536000"
 
 
 class RequestLine:
@@ -36,8 +40,9 @@ class RequestLine:
     headers that are everybody's.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, trusted_proxies: int) -> None:
         self.app = app
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,6 +62,8 @@ class RequestLine:
                 headers["X-Request-Id"] = request_id
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if is_https(scope, self._trusted_proxies):
+                    headers["Strict-Transport-Security"] = _HTTPS_ONLY
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -76,6 +76,46 @@ REGISTRY: dict[str, ErrorKind] = {
         zh=("X-Client-Id 的格式不正确。", "请使用 10 至 64 个字符，仅限字母、数字、“_”和“-”。"),
         en=("The X-Client-Id header is malformed.", "Use 10 to 64 characters: letters, digits, '_' and '-'."),
     ),
+    "TOKEN_REQUIRED": _row(
+        401,
+        401,
+        zh=("这个请求没有带令牌。", "请先调用 POST /init 取得令牌，并放在 Authorization: Bearer 请求头中。"),
+        en=("This call carries no token.", "Get one from POST /init and send it as Authorization: Bearer."),
+    ),
+    "TOKEN_INVALID": _row(
+        401,
+        401,
+        zh=("令牌无效。", "请不带令牌调用 POST /init，重新取得令牌。"),
+        en=("The token is not valid.", "Get a new one from POST /init, sent without this one."),
+    ),
+    "TOKEN_EXPIRED": _row(
+        401,
+        401,
+        zh=("令牌已过期。", "请不带旧令牌调用 POST /init，重新取得令牌。"),
+        en=("The token has expired.", "Get a new one from POST /init, sent without the old one."),
+    ),
+    "TICKET_INVALID": _row(
+        401,
+        401,
+        zh=("实时连接的凭证无效或已过期。", "请用 POST /api/v1/tickets 取得新的凭证，再重新连接。"),
+        en=("The ticket is not valid or too old.", "Get a new one from POST /api/v1/tickets and connect again."),
+    ),
+    "ORIGIN_REFUSED": _row(
+        403,
+        403,
+        zh=("这个网页不能调用此服务。", "请从本服务的网页操作，或让管理员把该网页的来源加入 ALLOWED_ORIGINS。"),
+        en=(
+            "This page may not call this service.",
+            "Use the service's own page, or let the operator add the page's origin to ALLOWED_ORIGINS.",
+        ),
+    ),
+    "RATE_LIMITED": _row(
+        429,
+        429,
+        retryable=True,
+        zh=("操作太频繁了。", "请在 {retry_after_s} 秒后再试。"),
+        en=("There were too many calls in a short time.", "Try again in {retry_after_s} seconds."),
+    ),
     "INVALID_INPUT": _row(
         400,
         400,
@@ -277,6 +317,12 @@ REGISTRY: dict[str, ErrorKind] = {
             "An artwork with this id exists, of another drawing or recording.",
             "Leave artworkId out, or use a new one from /upload/presign.",
         ),
+    ),
+    "NOTICE_CHANGED": _row(
+        409,
+        930,
+        zh=("隐私说明已经更新。", "请重新阅读隐私说明，再记录同意或撤回。"),
+        en=("The privacy notice has changed.", "Read it again, and then say what you agree to."),
     ),
     "RENDER_FAILED": _row(
         500,

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import boto3
 import msgspec
@@ -18,6 +18,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from studio import bucket_cors
 from studio.errors import NotNow
 from studio.presigner import Presigner
 from studio.settings import Settings
@@ -25,8 +26,9 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# One stream per transfer: the files are small, and a thread pool per call costs more than it brings.
-_TRANSFER = TransferConfig(use_threads=False)
+# One stream per transfer: the files are small, and a thread pool per call costs more than it brings. In parts only what
+# S3 takes in no other way: the parts of an upload that was killed stay in the bucket, where no listing shows them.
+_TRANSFER = TransferConfig(use_threads=False, multipart_threshold=5 * 1024**3)
 _CHUNK = 1 << 20
 
 MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
@@ -86,7 +88,7 @@ class ObjectStore:
         return _presigner(self._settings, self._settings.s3_endpoint)
 
     def ensure_bucket(self) -> None:
-        """Create the bucket when it is missing; private, as S3 makes them."""
+        """Create the bucket when it is missing; private, as S3 makes them. Pages that may call us may upload to it."""
         with _store_errors():
             try:
                 self._client.head_bucket(Bucket=self.bucket)
@@ -94,6 +96,9 @@ class ObjectStore:
                 if error.response["Error"]["Code"] not in MISSING:
                     raise
                 self._create_bucket()
+            # The front is of one origin with the API, and lets in whom that lets in.
+            if self._settings.origins and not self._settings.s3_front:
+                bucket_cors.welcome(self._client, self.bucket, self._settings.origins)
 
     def _create_bucket(self) -> None:
         # S3 wants the region named, unless it is the one that had a name before there were regions.
@@ -151,8 +156,18 @@ class ObjectStore:
 
     def upload(self, path: Path, key: str, *, mime: str) -> ObjectHead:
         """Store a file under a key, replacing what is there, and return what the store then holds."""
+        with path.open("rb") as file:
+            return self.upload_file(file, key, mime=mime)
+
+    def upload_file(self, file: IO[bytes], key: str, *, mime: str) -> ObjectHead:
+        """The same as `upload`, of an open file from where it stands; it is closed afterwards."""
         with _store_errors():
-            self._client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+            try:
+                self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise StoreUnavailable("the bucket is missing") from error
+                raise
         head = self.head(key)
         if head is None:
             raise StoreUnavailable("the object just written is not there")
@@ -178,6 +193,18 @@ class ObjectStore:
             path = Path(folder) / key.rsplit("/", 1)[-1]
             self.download(key, path)
             yield path
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """An object's bytes, a piece at a time. Raises FileNotFoundError, with the first piece."""
+        with _store_errors():
+            try:
+                body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise FileNotFoundError(key.rsplit("/", 1)[-1]) from error
+                raise
+            with body:
+                yield from body.iter_chunks(_CHUNK)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

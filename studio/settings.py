@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEGABYTE = 1_000_000
 QUEUE_PREFIX = "queue"
 """What the names of the queues' collections begin with."""
+
+
+_ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>(?:[a-z0-9._-]+|\[[0-9a-f:.]+])(?::\d{1,5})?)/?")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+TOKEN_SECRET_MIN_BYTES = 32
+"""HS256 is as strong as its secret up to this length."""
+
+
+class AppMode(StrEnum):
+    PRODUCTION = "production"
+    DEV = "dev"
+    """Any page may call, as often as it likes. Whose things are whose, presigning and validation stay as they are."""
 
 
 class AuthMode(StrEnum):
@@ -20,6 +34,8 @@ class AuthMode(StrEnum):
     """Every call names its client in `X-Client-Id`."""
     SINGLE = "single"
     """The header may be left out; such calls share one default client. For one family on one machine."""
+    TOKEN = "token"  # noqa: S105 (the name of a mode)
+    """`POST /init` takes the client id and returns a signed token; every other call carries that."""
 
 
 class MediaDelivery(StrEnum):
@@ -59,10 +75,22 @@ class Settings(BaseSettings):
     """Where callers reach the web process; the addresses of media in answers begin with it. Empty: as they called."""
     host: str = "127.0.0.1"
     port: int = Field(default=8080, validation_alias=AliasChoices("PORT", "SERVER_PORT"))
+    app_mode: AppMode = Field(
+        default=AppMode.PRODUCTION, validation_alias=AliasChoices("APP_MODE", "NODE_ENV"), validate_default=True
+    )
     auth_mode: AuthMode = AuthMode.CLIENT
     owner_key: SecretStr = SecretStr("")
     """Keys the hash that turns a client id into an owner id; the web process does not start without one. Changing it
     orphans everything stored."""
+    token_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Comma separated. The first signs tokens, all verify them: put a new one in front, and drop the old one once its
+    last token has expired."""
+    token_expires_s: int = Field(default=24 * 3600, ge=60)
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Comma separated `https://host[:port]`: pages elsewhere that may call this API, and upload to the bucket."""
+    trusted_proxies: int = Field(default=0, ge=0)
+    """How many proxies in front of the web process append to `X-Forwarded-For` and set `X-Forwarded-Proto`. Naming more
+    than there are lets callers choose the address that they are counted under."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
 
     worker_processes: int = Field(default=1, ge=1)
@@ -71,6 +99,14 @@ class Settings(BaseSettings):
     video_provider: str = "local"
     llm_provider: str = "local"
     asr_provider: str = "local"
+
+    limit_changes_per_minute: int = Field(default=120, ge=1)
+    """What one client may change; an address, which families may share, `limit_address_factor` times as much."""
+    limit_uploads_per_minute: int = Field(default=120, ge=1)
+    """Presigns, commits and proxied uploads: two for each file."""
+    limit_jobs_per_hour: int = Field(default=60, ge=1)
+    """Films, analyses, exports and printed reports."""
+    limit_address_factor: int = Field(default=5, ge=1)
 
     image_max_bytes: int = 20 * MEGABYTE
     image_max_pixels: int = 50_000_000
@@ -81,8 +117,16 @@ class Settings(BaseSettings):
     poll_limit_s: float = 600.0
     """A clip that is not there this long after its submission counts as never coming."""
 
+    retain_uploads_hours: int = Field(default=24, ge=1)
+    """How long an upload waits for its commit."""
+    retain_failed_days: int = Field(default=7, ge=2)
+    """How long the record of a job that failed is kept, and media that no artwork came to use."""
     retain_deleted_days: int = Field(default=30, ge=1)
     """How long a deleted artwork can be restored."""
+    retain_inactive_months: int = Field(default=12, ge=0)
+    """A client who was not here for so long is erased; 0 means never."""
+    recordings: str = Field(default="keep", pattern=r"^(keep|days:[1-9]\d{0,3}|transcribe_then_delete)$")
+    """How long recordings are kept: with their artworks, for a number of days, or until they are written down."""
 
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
@@ -97,9 +141,45 @@ class Settings(BaseSettings):
     def _in_capitals(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
 
+    @field_validator("app_mode", mode="before")
+    @classmethod
+    def _as_node_says_it(cls, mode: object) -> object:
+        return {"development": AppMode.DEV, "test": AppMode.PRODUCTION}.get(str(mode), mode)
+
+    @field_validator("token_secrets", "allowed_origins", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("token_secrets")
+    @classmethod
+    def _long_enough(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(secret.get_secret_value().encode()) < TOKEN_SECRET_MIN_BYTES for secret in secrets):
+            raise ValueError(f"each secret needs at least {TOKEN_SECRET_MIN_BYTES} bytes")
+        return secrets
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _as_browsers_say_it(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_origin(url) for url in origins)
+
     def model_post_init(self, _context: Any, /) -> None:
         if not self.s3_public_endpoint:
             object.__setattr__(self, "s3_public_endpoint", self.s3_endpoint)
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Of the pages that may call this API, its own among them as far as that is known."""
+        own = _ORIGIN.match(self.public_url.lower())
+        return frozenset(self.allowed_origins) | ({_origin(own[0])} if own else set())
+
+
+def _origin(text: str) -> str:
+    """An origin in the form that browsers send. Raises ValueError for anything else than scheme, host and port."""
+    match = _ORIGIN.fullmatch(text.lower())
+    if match is None:
+        raise ValueError("an origin is https://host or https://host:port, without a path")
+    return f"{match['scheme']}://{match['host'].removesuffix(_DEFAULT_PORTS.get(match['scheme'], ' '))}"
 
 
 @cache

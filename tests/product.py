@@ -46,6 +46,8 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
         "VIDEO_PROVIDER": "fake",
         "FAKE_SERVICE": str(folder),
         "LOG_LEVEL": "WARNING",
+        # Every test is at one address. Calls are counted as in production, and never too many.
+        **dict.fromkeys(("LIMIT_CHANGES_PER_MINUTE", "LIMIT_UPLOADS_PER_MINUTE", "LIMIT_JOBS_PER_HOUR"), "1000000"),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
@@ -79,6 +81,17 @@ def serving(app: Any) -> Iterator[str]:
     finally:
         stop()
         thread.join()
+
+
+@contextmanager
+def serving_with(product: Product, **changed: Any) -> Iterator[str]:
+    """A web server of the same deployment with some settings of its own; its address."""
+    from app.application import create_app
+
+    studio = Studio(product.studio.settings.model_copy(update=changed))
+    with serving(create_app(studio, product.broker)) as url:
+        yield url
+    studio.close()
 
 
 def new_client(url: str, *, language: str = "en") -> Client:

@@ -28,7 +28,7 @@ OURS = {*MAY_IMPORT, "tests", "bench"}
 MODULES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 
 # Calls that name an error, and the position of its symbol.
-NAMES_ERROR = {"StudioError": 0, "Failure": 0, "problem": 1, "_send_problem": 2}
+NAMES_ERROR = {"StudioError": 0, "Failure": 0, "problem": 1, "send_problem": 2}
 
 
 def tree_of(path: Path) -> ast.Module:

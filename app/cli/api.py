@@ -12,7 +12,7 @@ import rich_click as click
 
 from app import server
 from app.cli.lines import complaints
-from app.cli.reading import read_settings, require_owner_key
+from app.cli.reading import read_settings, require_owner_key, require_token_secrets
 from app.stack import StackError
 from app.stack.ports import is_free
 
@@ -26,6 +26,7 @@ def api(*, port: int | None, host: str | None, web_app: str) -> None:
     with complaints():
         settings = read_settings()
         require_owner_key(settings)
+        require_token_secrets(settings)
         host, port = host or settings.host, port or settings.port
         # The server itself would share the port with whoever listens there, and half of the calls would go astray.
         if not is_free(port, host):

@@ -17,7 +17,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from app.asgi import Receive, Scope, Send
-from app.cli.reading import read_settings, require_owner_key
+from app.cli.reading import read_settings, require_owner_key, require_token_secrets
 from app.front import ObjectFront
 from app.stack import StackError, mongod, outside, rclone
 from app.stack.folder import keys
@@ -94,7 +94,7 @@ def chinese_font() -> str:
 
 
 def settings_parse() -> str:
-    read_settings()
+    require_token_secrets(read_settings())
     return "valid"
 
 

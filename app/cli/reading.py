@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from app.stack import StackError
-from studio.settings import Settings
+from studio.settings import AuthMode, Settings
 
 OWNER_KEY_CURE = "Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good."
 
@@ -26,3 +26,12 @@ def require_owner_key(settings: Settings) -> None:
     """Raises StackError when there is no key for owner ids. The embedded stack makes one of its own."""
     if not settings.owner_key.get_secret_value():
         raise StackError("OWNER_KEY is not set, and a deployment of your own needs one.", OWNER_KEY_CURE)
+
+
+def require_token_secrets(settings: Settings) -> None:
+    """Raises StackError when calls are to carry tokens and there is no secret to sign them with."""
+    if settings.auth_mode is AuthMode.TOKEN and not settings.token_secrets:
+        raise StackError(
+            "TOKEN_SECRETS is not set, and AUTH_MODE=token needs one.",
+            "Set TOKEN_SECRETS to a long random string, the same for all web processes.",
+        )

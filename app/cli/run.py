@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import rich_click as click
 
 from app.cli.lines import complaints, console, part_line
-from app.cli.reading import read_settings
+from app.cli.reading import read_settings, require_token_secrets
 from app.cli.stopping import asked_to_stop, started
 from app.stack import Stack
 
@@ -50,7 +50,7 @@ def run(*, port: int, host: str, data: Path, processes: int, threads: int, web_a
         actors=actors, say=part_line,
     )  # fmt: skip
     with complaints():
-        read_settings()
+        require_token_secrets(read_settings())
         asyncio.run(serve(stack))
 
 

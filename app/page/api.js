@@ -1,6 +1,6 @@
 // The public HTTP API, as one browser uses it.
 
-import { language, remembered, say } from "./words.js";
+import { forget, language, remembered, say } from "./words.js";
 
 const FINAL = ["succeeded", "failed", "needs_attention", "canceled"];
 // The server says something on a stream every 10 s; one that is silent for longer than this is dead.
@@ -23,6 +23,8 @@ export const get = async (path) => (await request(path)).json();
 export const getFile = async (path) => (await request(path)).blob();
 
 export const post = async (path, body = {}) => (await send("POST", path, body)).json();
+
+export const put = async (path, body) => (await send("PUT", path, body)).json();
 
 export const patch = async (path, body) => (await send("PATCH", path, body)).json();
 
@@ -109,17 +111,37 @@ function send(method, path, body) {
   return request(path, { method, body: JSON.stringify(body), headers });
 }
 
+// Where calls carry a token; it is asked for when the first call is refused for want of one, or for its age.
+let token = null;
+
 async function request(path, options = {}) {
-  const identity = { "X-Client-Id": remembered("clientId", newClientId), "Accept-Language": language };
-  let answer;
-  try {
-    answer = await fetch(path, { ...options, headers: { ...identity, ...options.headers } });
-  } catch {
-    throw Problem.of("offline");
-  }
+  const first = await attempt(path, options);
+  const answer = first.status === 401 && (await getToken()) ? await attempt(path, options) : first;
   if (answer.ok) return answer;
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
+}
+
+/** From here on whoever uses this browser is somebody new. */
+export function forgetCaller() {
+  token = null;
+  forget("clientId");
+}
+
+async function getToken() {
+  token = null;
+  const answer = await attempt("/init", { method: "POST" });
+  if (answer.ok) token = (await answer.json()).token;
+  return token;
+}
+
+async function attempt(path, options) {
+  const caller = token ? { Authorization: `Bearer ${token}` } : { "X-Client-Id": remembered("clientId", newClientId) };
+  try {
+    return await fetch(path, { ...options, headers: { ...caller, "Accept-Language": language, ...options.headers } });
+  } catch {
+    throw Problem.of("offline");
+  }
 }
 
 function newClientId() {

@@ -10,8 +10,10 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 from pymongo.client_session import ClientSession
 
+from actors import wishes
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.orders import JobCreate, accepted, order
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
@@ -100,10 +102,14 @@ async def edit_artwork(
 
 @delete("/artworks/{artwork_id:str}", status_code=204)
 async def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
-    """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS. Doing it twice changes nothing."""
+    """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS, and cancel what is being made of it.
+
+    Doing it twice changes nothing.
+    """
 
     def change(session: ClientSession) -> None:
-        edits.delete(studio, owner, artwork_id, session=session)
+        for job in edits.delete(studio, owner, artwork_id, session=session):
+            wishes.ask_to_cancel(job, session)
 
     await to_thread.run_sync(run_in_transaction, studio.client, change)
 
@@ -121,7 +127,7 @@ async def restore_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,

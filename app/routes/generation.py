@@ -15,6 +15,7 @@ from actors import wishes
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.live import EventStream
 from app.live.streams import Batches
 from app.orders import JobCreate, accepted, location, order
@@ -27,7 +28,7 @@ from studio.pipelines import JobKind
 from studio.studio import Studio
 
 
-@post("/generation/jobs", status_code=202)
+@post("/generation/jobs", status_code=202, counted_as=Calls.JOBS)
 async def create_job(
     data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -73,7 +74,7 @@ async def get_job(
     return view_job(job, language_of(request), await forecasts.of(job))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202)
+@post("/generation/jobs/{job_id:str}/retry", status_code=202, counted_as=Calls.JOBS)
 async def retry_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -96,7 +97,7 @@ async def cancel_job(
     return accepted(stopped, request, await forecasts.of(stopped))
 
 
-@post("/generation/jobs/{job_id:str}/capture", status_code=200)
+@post("/generation/jobs/{job_id:str}/capture", status_code=200, counted_as=Calls.JOBS)
 async def capture_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, *, request: AnyRequest
 ) -> Response[CaptureView]:

@@ -15,6 +15,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.payloads import Id, Payload
 from app.views import Links, ProfileView, ReportView, view_profile, view_report
 from studio import report_pages, reports
@@ -101,13 +102,13 @@ async def get_report(owner: Owner, studio: TheStudio, links: TheLinks, wanted: N
     return await _in_turn(lambda: view_report(links, wanted.report(studio, owner), wanted.language))
 
 
-@get("/grow/report.png", dependencies=_WANTED, media_type="image/png")
+@get("/grow/report.png", dependencies=_WANTED, media_type="image/png", counted_as=Calls.JOBS)
 async def get_report_picture(owner: Owner, studio: TheStudio, wanted: NamedDependency[Wanted]) -> Response[bytes]:
     """The report's charts as one picture."""
     return await _in_turn(lambda: _picture(studio, owner, wanted))
 
 
-@get("/grow/report.pdf", dependencies=_WANTED, media_type="application/pdf")
+@get("/grow/report.pdf", dependencies=_WANTED, media_type="application/pdf", counted_as=Calls.JOBS)
 async def get_report_document(owner: Owner, studio: TheStudio, wanted: NamedDependency[Wanted]) -> Response[bytes]:
     """The report for printing, on A4."""
     return await _in_turn(lambda: _document(studio, owner, wanted))

@@ -17,10 +17,10 @@ from litestar.types import ASGIApp
 from msgspec import Meta
 
 from actors import with_thumbnail
-from app.dependencies import Owner, TheLinks, TheMediaDoor, TheStudio
+from app.dependencies import Owner, TheIdentity, TheLinks, TheMediaDoor, TheStudio
 from app.errors import AnyRequest
 from app.forms import Form, FormOperation, read_form
-from app.identity import provide_owner
+from app.limits import Calls
 from app.payloads import Id, Key, Mime, Payload
 from app.views import MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from studio import uploads
@@ -49,21 +49,21 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=0)] | None = None
 
 
-@post("/upload/presign", status_code=201, sync_to_thread=True)
+@post("/upload/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
     return view_upload(studio, door)
 
 
-@post("/media/commit", status_code=201, sync_to_thread=True)
+@post("/media/commit", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
     asset = uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size, store=with_thumbnail)
     return view_asset(links, asset)
 
 
-@post("/upload", status_code=201, request_max_body_size=None, operation_class=FormOperation)
+@post("/upload", status_code=201, request_max_body_size=None, operation_class=FormOperation, counted_as=Calls.UPLOADS)
 async def upload_file(request: AnyRequest, owner: Owner, studio: TheStudio, links: TheLinks) -> UploadedView:
     """Send a file through the web process, as a form: for callers that cannot reach the bucket.
 
@@ -99,6 +99,7 @@ async def read_media(
     request: AnyRequest,
     studio: TheStudio,
     media_door: TheMediaDoor,
+    identity: TheIdentity,
     *,
     e: _Part = "",
     t: _Part = "",
@@ -115,7 +116,7 @@ async def read_media(
     if s:
         seconds_left = studio.media_links.seconds_left(key, mime=t, expires=e, signature=s)
         return await media_door.open(request, key, mime=t, seconds_left=seconds_left, save=download)
-    if not await _is_own(studio, provide_owner(request.scope), key):
+    if not await _is_own(studio, identity.owner(request), key):
         raise StudioError("NOT_FOUND")
     seconds_left = studio.settings.presign_expires_s
     return await media_door.open(request, key, mime="", seconds_left=seconds_left, save=download)

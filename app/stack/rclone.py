@@ -38,15 +38,12 @@ def part(
     access_key: str,
     secret_key: str,
     environ: Mapping[str, str],
-    allow_origin: str | None = None,
 ) -> Part:
     """rclone on a folder whose subfolders are the buckets; the one named is created. It listens on 127.0.0.1 only."""
     (folder / bucket).mkdir(parents=True, exist_ok=True)
     # Its log names keys, and calls it an error when a folder is not empty after one of its objects is deleted. Keys
     # belong in no log; what goes wrong with a request is in its answer.
     command = [str(rclone), "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--log-level", "OFF"]
-    if allow_origin:
-        command += ["--allow-origin", allow_origin]
 
     async def ready(_pid: int) -> None:
         await answering_http(port)

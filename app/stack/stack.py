@@ -146,8 +146,6 @@ class Stack:
             access_key=self.env["S3_ACCESS_KEY_ID"],
             secret_key=self.env["S3_SECRET_ACCESS_KEY"],
             environ=self.env,
-            # Pages are on localhost, like the store's public address; the same page by IP is another origin.
-            allow_origin=f"http://127.0.0.1:{self.port}",
         )
         await self._start(part, self._servers)
         self.env["S3_ENDPOINT"] = part.address

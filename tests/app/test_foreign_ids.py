@@ -1,101 +1,187 @@
-"""Every id that a route takes, tried with somebody else's."""
+"""Every id that a route takes, tried with somebody else's, in every way of saying who is calling.
+
+The routes are those of the API's own description: a new one is tried here by itself, and when it names something that
+`belongings` does not hold, these tests fail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
+import dramatiq
 import httpx
-import msgspec
 import pytest
-from litestar.handlers import HTTPRouteHandler
+from pydantic import SecretStr
 
-from app.payloads import Payload
-from tests.app.problems import problem_of
+from app.client import Client, Json
+from app.stack import Servers
+from studio.settings import AuthMode
+from tests.app.described import Operation, Slot, call_of, operations
+from tests.app.traces import Traces
 from tests.app.uploads import picture, put
-from tests.product import Product, new_artwork, new_client
+from tests.product import Product, new_client, serving_with
+from tests.studio.made import tone, wav
 
-BODIES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
-    ("UploadCreate", "artworkId"): ("/upload/presign", {"type": "image", "mime": "image/png", "size": 1}),
-    ("MediaCommit", "key"): ("/media/commit", {}),
-    ("FilmOfKey", "key"): ("/generation/jobs/from-key", {}),
-    ("ImageKey", "imageKey"): ("/artworks/from-image-key", {}),
-    ("ArtworkCreate", "artworkId"): ("/artworks", {}),
-    ("ArtworkCreate", "coverAssetId"): ("/artworks", {}),
-    ("ArtworkCreate", "audioAssetId"): ("/artworks", {}),
-    ("JobCreate", "artworkId"): ("/generation/jobs", {}),
-    ("JobCreate", "coverAssetId"): ("/generation/jobs", {"text": "A fox."}),
-    ("JobCreate", "audioAssetId"): ("/generation/jobs", {"text": "A fox."}),
-    ("ProfileChange", "avatarAssetId"): ("/grow/profile", {}),
+# Beside the least that is accepted: what these operations need for anything to come of a call.
+ALSO: dict[str, Json] = {
+    "POST /generation/jobs": {"text": "A fox flies."},
+    "POST /upload": {"file": picture()},
+    "POST /artworks/{artwork_id}/audio/presign": {"mime": "audio/wav"},
+    "POST /artworks/{artwork_id}/transcribe": {"text": "A fox flies."},
+    "PATCH /artworks/{artwork_id}": {"title": "Owl"},
+}
+# What one and the same name means to different operations.
+MEANINGS = {
+    ("/media/commit", "key"): "waiting_key",
+    ("/media/{key}", "key"): "drawing_key",
+    ("/generation/jobs/from-key", "key"): "drawing_key",
+    ("/artworks/from-image-key", "imageKey"): "drawing_key",
+    ("/artworks/by-video-key", "key"): "film_key",
+}
+# What these name is nobody's in particular.
+UNOWNED = {"GET /api/v1/privacy/receipts/{receipt_id}"}
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+SECRETS = (SecretStr("tests-sign-their-tokens-with-this-one"),)
+MODES: dict[str, Json] = {
+    "client": {},
+    "single": {"auth_mode": AuthMode.SINGLE},
+    "token": {"auth_mode": AuthMode.TOKEN, "token_secrets": SECRETS},
 }
 
 
-# What a route with an id in its path wants beside it.
-BESIDE: dict[str, dict[str, Any]] = {
-    "/artworks/{artwork_id:str}": {"title": "Owl"},
-    "/artworks/{artwork_id:str}/audio/presign": {"mime": "audio/wav", "size": 1},
-    "/artworks/{artwork_id:str}/audio/commit": {"audioKey": "nothing"},
-}
-# Ids in the body of a route that has one in its path; tests/app/test_edits.py and test_lineage.py try them.
-ELSEWHERE = {("ArtworkUpdate", "coverAssetId"), ("ArtworkUpdate", "audioAssetId"), ("AudioKey", "audioKey")}
+class Person:
+    """A client that has one of everything."""
 
-
-@pytest.fixture
-def theirs(web: str, drawing: Path, product: Product) -> Iterator[dict[str, str]]:
-    """What somebody else has, under the names that routes and bodies use."""
-    with new_client(web) as stranger:
-        artwork = new_artwork(stranger, drawing)
-        job = stranger.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
-        waiting = put(stranger, picture())
-        asset = stranger.post("/media/commit", put(stranger, picture()))
-        yield {
+    def __init__(self, client: Client, recording: Any) -> None:
+        self.client = client
+        self.id = client._api.headers["x-client-id"]
+        drawing = client.post("/media/commit", put(client, picture()))
+        voice = client.upload(recording, "audio", artwork_id=drawing["artworkId"])
+        fields = {"coverAssetId": drawing["mediaAssetId"], "audioAssetId": voice["mediaAssetId"]}
+        artwork = client.post("/artworks", {"title": "Fox", "description": "A fox flies.", **fields})
+        job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
+        assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+        self.belongings: dict[str, str] = {
             "artwork_id": artwork["artworkId"],
-            "artworkId": artwork["artworkId"],
             "job_id": job["jobId"],
-            "coverAssetId": asset["mediaAssetId"],
-            "audioAssetId": asset["mediaAssetId"],
-            "avatarAssetId": asset["mediaAssetId"],
-            "key": waiting["key"],
-            "imageKey": waiting["key"],
+            "cover_asset_id": drawing["mediaAssetId"],
+            "audio_asset_id": voice["mediaAssetId"],
+            "avatar_asset_id": drawing["mediaAssetId"],
+            "drawing_key": drawing["key"],
+            "audio_key": voice["key"],
+            "film_key": urlsplit(client.get(f"/artworks/{artwork['artworkId']}")["videoUrl"]).path.removeprefix(
+                "/media/"
+            ),
+            "waiting_key": put(client, picture())["key"],
         }
-        assert stranger.get(f"/generation/jobs/{job['jobId']}") == job, "nobody has touched it"
-        assert stranger.post("/media/commit", waiting)["mediaAssetId"], "nor removed the upload"
+
+    def thing(self, operation: Operation, slot: Slot) -> str:
+        """What of this person's the slot would take."""
+        name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in slot.name)
+        name = MEANINGS.get((operation.path, slot.name), name)
+        assert name in self.belongings, f"{operation} names a {name}: give `Person` one, for this test to try"
+        return self.belongings[name]
 
 
-def test_a_foreign_id_in_a_path_is_not_found(http: httpx.Client, theirs: dict[str, str]) -> None:
-    # Imported here, because with the routes come the actors, and they are wired by the settings of the tests.
-    from app.routes import ROUTES
+@pytest.fixture(scope="module")
+def people(web: str, product: Product, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Person, Person]]:
+    """Two families: the one that calls, and the one whose things it names."""
+    product.service.forget()
+    recording = wav(tmp_path_factory.mktemp("voice") / "story.wav", tone(1))
+    worker = dramatiq.Worker(product.broker, worker_threads=2, worker_timeout=100)
+    worker.start()
+    with new_client(web) as one, new_client(web) as other:
+        made = Person(one, recording), Person(other, recording)
+        # What is ordered from here on is not done, so that only calls change anything.
+        worker.stop()
+        yield made
+    product.studio.database["jobs"].delete_many({"live": True})
+    product.broker.flush("default")
 
-    handlers = [handler for handler in ROUTES if isinstance(handler, HTTPRouteHandler)]
-    paths = [(handler, path) for handler in handlers for path in handler.paths if "_id:str}" in path]
-    assert len(paths) >= 5
-    for handler, path in paths:
-        foreign = path
-        for name, value in theirs.items():
-            foreign = foreign.replace(f"{{{name}:str}}", value)
-        assert "{" not in foreign
-        for method in handler.http_methods:
-            body = BESIDE.get(path) if method in {"PATCH", "POST"} else None
-            problem_of(http.request(method, foreign, json=body), "NOT_FOUND")
+
+@pytest.fixture(scope="module")
+def places(web: str) -> list[tuple[Operation, Slot]]:
+    """Where a client's things are named, in the operations last that take something away."""
+    found = operations(httpx.get(f"{web}/schema/openapi.json").json())
+    owned = [operation for operation in found if str(operation) not in UNOWNED]
+    owned.sort(key=lambda operation: METHODS.index(operation.method))
+    able = [replace(operation, body=operation.body | ALSO.get(str(operation), {})) for operation in owned]
+    return [(operation, slot) for operation in able for slot in operation.slots]
 
 
-@pytest.mark.parametrize(("payload", "field"), BODIES)
-def test_a_foreign_id_in_a_body_is_not_found(
-    http: httpx.Client, theirs: dict[str, str], payload: str, field: str
+@contextmanager
+def calling(product: Product, mode: str, caller: Person) -> Iterator[Callable[..., httpx.Response]]:
+    """Calls of one person at a deployment of that mode."""
+    with serving_with(product, **MODES[mode]) as url, httpx.Client(base_url=url) as http:
+        headers = {"X-Client-Id": caller.id}
+        if mode == "token":
+            token = http.post("/init", headers=headers).json()["token"]
+            headers = {"Authorization": f"Bearer {token}"}
+
+        def call(operation: Operation, named: dict[Slot, str], **more: str) -> httpx.Response:
+            return http.request(**call_of(operation, named), headers={**headers, **more})
+
+        yield call
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_somebody_elses_things_are_not_there(
+    product: Product, servers: Servers, people: tuple[Person, Person], places: list[tuple[Operation, Slot]], mode: str
 ) -> None:
-    path, body = BODIES[payload, field]
-    problem_of(http.post(path, json={**body, field: theirs[field]}), "NOT_FOUND")
+    caller, stranger = people
+    traces = Traces(stranger.id, servers, product)
+    before = everything(product, traces)
+    # Who carries a token is who it says, whatever else a call says.
+    also = {"X-Client-Id": stranger.id} if mode == "token" else {}
+    wrong = []
+    with calling(product, mode, caller) as call:
+        for operation, slot in places:
+            foreign = stranger.thing(operation, slot)
+            answer = call(operation, {**needed(operation, caller), slot: foreign}, **also)
+            if not is_nothing(answer, slot):
+                wrong.append(f"{operation} with a foreign {slot.name}: {answer.status_code} {answer.text}")
+    assert len(places) > 10, "the description was read"
+    assert not wrong
+    assert everything(product, traces) == before, "and nobody has touched them"
 
 
-@pytest.mark.usefixtures("product")
-def test_no_id_in_a_body_is_left_out_here() -> None:
-    import app.routes  # noqa: F401 (where the bodies are)
+def test_ones_own_things_are_there(
+    product: Product, people: tuple[Person, Person], places: list[tuple[Operation, Slot]]
+) -> None:
+    """Or else the test above would prove nothing."""
+    caller, _ = people
+    missing = []
+    with calling(product, "client", caller) as call:
+        for operation, slot in places:
+            answer = call(operation, {**needed(operation, caller), slot: caller.thing(operation, slot)})
+            if answer.status_code == 404 and '"NOT_FOUND"' in answer.text:
+                missing.append(f"{operation} with {slot.name}")
+    assert not missing
 
-    named = {
-        (payload.__name__, field.encode_name)
-        for payload in Payload.__subclasses__()
-        for field in msgspec.structs.fields(payload)
-        if field.name.endswith(("_id", "key"))
+
+def needed(operation: Operation, person: Person) -> dict[Slot, str]:
+    """The person's own things wherever an operation cannot do without one."""
+    slots = (slot for slot in operation.slots if slot.where == "path" or slot.name in operation.body)
+    return {slot: person.thing(operation, slot) for slot in slots}
+
+
+def is_nothing(answer: httpx.Response, slot: Slot) -> bool:
+    """Whether an answer is the same as for a thing that there is not. A list may be empty instead."""
+    if slot.where == "query" and answer.status_code == 200:
+        return bool(answer.json().get("items") == [])
+    return answer.status_code == 404
+
+
+def everything(product: Product, traces: Traces) -> Json:
+    """All that is stored of somebody."""
+    database = product.studio.database
+    mine = {"$or": [{"owner": traces.owner}, {"_id": traces.owner}]}
+    return {
+        "objects": {key: traces.read(key) for key in traces.keys()},  # noqa: SIM118 (no mapping)
+        **{name: list(database[name].find(mine)) for name in sorted(database.list_collection_names())},
     }
-    assert named == set(BODIES) | ELSEWHERE

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
+from app.stack import Servers
 from studio.objects import ObjectStore, StoreUnavailable
 from studio.settings import Settings
+from tests.app.stores import store_of
 
 
 def store_in(region: str = "us-east-1", *, bucket: str = "drawings") -> ObjectStore:
@@ -127,3 +131,46 @@ def test_a_store_that_does_not_answer_is_unavailable(file: Path, tmp_path: Path)
         store.head("a")
     with pytest.raises(StoreUnavailable):
         store.upload(file, "a", mime="image/png")
+
+
+PAGE = "https://huaban.example"
+
+
+def rules_of(store: ObjectStore) -> list[Any]:
+    return store._client.get_bucket_cors(Bucket=store.bucket)["CORSRules"]
+
+
+def store_with(**changed: Any) -> ObjectStore:
+    return ObjectStore(store_in()._settings.model_copy(update=changed))
+
+
+@pytest.mark.usefixtures("aws")
+def test_pages_that_may_call_may_upload_too() -> None:
+    store = store_with(allowed_origins=(PAGE,))
+    store.ensure_bucket()
+    store.ensure_bucket()
+    [rule] = rules_of(store)
+    assert rule["AllowedOrigins"] == [PAGE]
+    assert set(rule["AllowedMethods"]) >= {"GET", "PUT"}
+    assert rule["ExposeHeaders"] == ["ETag"]
+
+
+def test_the_bucket_owners_own_rules_stay(store: ObjectStore) -> None:
+    theirs: Any = {"ID": "theirs", "AllowedOrigins": ["https://other.example"], "AllowedMethods": ["GET"]}
+    store._client.put_bucket_cors(Bucket=store.bucket, CORSConfiguration={"CORSRules": [theirs]})
+    for origin in (PAGE, "https://moved.example"):
+        store_with(public_url=f"{origin}/huaban").ensure_bucket()
+    origins = [rule["AllowedOrigins"] for rule in rules_of(store)]
+    assert origins == [["https://other.example"], ["https://moved.example"]]
+
+
+@pytest.mark.parametrize("changed", [{}, {"s3_front": True, "allowed_origins": (PAGE,)}])
+def test_a_bucket_that_no_page_elsewhere_needs_is_left_alone(store: ObjectStore, changed: dict[str, Any]) -> None:
+    store_with(**changed).ensure_bucket()
+    with pytest.raises(ClientError, match="NoSuchCORSConfiguration"):
+        rules_of(store)
+
+
+def test_a_store_without_such_rules_is_no_error(servers: Servers) -> None:
+    settings = store_of(servers)._settings.model_copy(update={"allowed_origins": (PAGE,)})
+    ObjectStore(settings).ensure_bucket()

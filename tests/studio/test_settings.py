@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from studio.settings import Settings
+from studio.settings import AppMode, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +47,55 @@ def test_log_level_that_there_is_not_is_refused_with_those_there_are(monkeypatch
     monkeypatch.setenv("LOG_LEVEL", "loud")
     with pytest.raises(ValidationError, match="'DEBUG', 'INFO'"):
         Settings()
+
+
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", " https://Huaban.example/ ,http://localhost:3003,, https://a.example:443")
+    monkeypatch.setenv("TOKEN_SECRETS", f"{'a' * 32},{'b' * 40}")
+    assert Settings().allowed_origins == ("https://huaban.example", "http://localhost:3003", "https://a.example")
+    assert [len(secret.get_secret_value()) for secret in Settings().token_secrets] == [32, 40]
+    assert "aaa" not in repr(Settings())
+
+
+@pytest.mark.parametrize("origin", ["*", "huaban.example", "https://huaban.example/path", "https://a b", "https://u@a"])
+def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", f"https://huaban.example,{origin}")
+    with pytest.raises(ValidationError, match="without a path"):
+        Settings()
+
+
+def test_the_public_address_is_a_page_that_may_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().origins == set()
+    monkeypatch.setenv("PUBLIC_URL", "https://Drawings.example:443/huaban/")
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://friends.example")
+    assert Settings().origins == {"https://drawings.example", "https://friends.example"}
+
+
+@pytest.mark.parametrize("secrets", ["short", f"{'a' * 32},{'b' * 31}"])
+def test_a_short_secret_is_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch, secrets: str) -> None:
+    monkeypatch.setenv("TOKEN_SECRETS", secrets)
+    with pytest.raises(ValidationError, match="at least 32 bytes"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mode"),
+    [
+        ("APP_MODE", "dev", AppMode.DEV),
+        ("APP_MODE", "production", AppMode.PRODUCTION),
+        ("NODE_ENV", "development", AppMode.DEV),
+        ("NODE_ENV", "production", AppMode.PRODUCTION),
+        ("NODE_ENV", "test", AppMode.PRODUCTION),
+        ("NODE_ENV", "", AppMode.PRODUCTION),
+    ],
+)
+def test_development_is_said_in_two_ways(monkeypatch: pytest.MonkeyPatch, name: str, value: str, mode: AppMode) -> None:
+    monkeypatch.delenv("NODE_ENV", raising=False)
+    monkeypatch.setenv(name, value)
+    assert Settings().app_mode is mode
+
+
+def test_our_own_word_for_the_mode_goes_before_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_ENV", "development")
+    monkeypatch.setenv("APP_MODE", "production")
+    assert Settings().app_mode is AppMode.PRODUCTION

@@ -14,7 +14,7 @@ from app.cli import main
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     # Set once and deleted, so that what the command takes from a .env is taken back after the test.
-    for name in ("OWNER_KEY", "LOG_LEVEL", "PORT", "S3_REGION"):
+    for name in ("OWNER_KEY", "AUTH_MODE", "TOKEN_SECRETS", "LOG_LEVEL", "PORT", "S3_REGION"):
         monkeypatch.setenv(name, "")
     return tmp_path
 
@@ -37,6 +37,20 @@ def test_api_without_an_owner_key_says_what_to_set(served: dict[str, object]) ->
     what, mend = done.stderr.splitlines()
     assert "OWNER_KEY is not set" in what
     assert mend.startswith("Set OWNER_KEY")
+    assert not served
+
+
+@pytest.mark.parametrize("command", ["api", "run"])
+def test_tokens_are_not_promised_without_a_secret(
+    command: str, served: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWNER_KEY", "long-and-random")
+    monkeypatch.setenv("AUTH_MODE", "token")
+    done = huaban(command)
+    assert done.exit_code == 1
+    what, mend = done.stderr.splitlines()
+    assert "TOKEN_SECRETS is not set" in what
+    assert mend.startswith("Set TOKEN_SECRETS")
     assert not served
 
 
