@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hashlib import sha256
 
+from pymongo.client_session import ClientSession
+
 from actors.steps import Done, Outcome, step
 from actors.wiring import studio
 from studio.films import artwork_of, drawing_of
@@ -23,8 +25,10 @@ def analyze(job: Job) -> Outcome:
         return Done()
     with studio.objects.local_copy(drawing.key) as path, outside():
         reading = studio.providers.seer.read(path, story=artwork.story)
-    return Done(
-        lambda session: studio.analyses.put(
-            artwork.owner, artwork.id, made_of=made_of, reading=reading, session=session
-        )
-    )
+
+    def save(session: ClientSession) -> None:
+        # A reading of a drawing that was exchanged meanwhile is of nothing that can be seen.
+        if studio.artworks.hold_drawing(artwork, session=session):
+            studio.analyses.put(artwork.owner, artwork.id, made_of=made_of, reading=reading, session=session)
+
+    return Done(save)

@@ -22,7 +22,7 @@ from studio.media_assets import Kind, MediaAsset
 
 log = structlog.get_logger("actors")
 
-# Ahead of looking for clips, behind the steps that a person watches.
+# Behind the steps that a person watches.
 PRIORITY = 1
 
 _decoding = BoundedSemaphore(CHECKS_AT_ONCE)

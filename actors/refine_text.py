@@ -21,4 +21,4 @@ def refine_text(job: Job) -> Outcome:
         words = studio.providers.writer.refine(
             artwork.story, title=artwork.title, language=language_of(artwork.story, artwork.title)
         )
-    return Done(lambda session: studio.artworks.set_words(artwork.id, words, session=session))
+    return Done(lambda session: studio.artworks.set_words(artwork, words, session=session))

@@ -21,7 +21,7 @@ def transcribe(job: Job) -> Outcome:
     if recording.silent:
         if not artwork.description:
             raise StudioError("NO_STORY")
-        return Done()
+        return Done(lambda session: studio.artworks.set_transcript(artwork, None, session=session))
     with studio.objects.local_copy(recording.key) as path, outside():
         transcript = studio.providers.transcriber.transcribe(path)
-    return Done(lambda session: studio.artworks.set_transcript(artwork.id, transcript, session=session))
+    return Done(lambda session: studio.artworks.set_transcript(artwork, transcript, session=session))

@@ -14,6 +14,7 @@ from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
+from app.dependencies import resolve_in_turn
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.forecasts import Forecasts
 from app.front import ObjectFront
@@ -102,6 +103,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         # Our own line per request says less than the framework's: no address, no body, no header.
         logging_config=None,
     )
+    resolve_in_turn(litestar)
     app: ASGIApp = HeadOfGet(litestar)
     if settings.s3_front:
         largest = max(settings.image_max_bytes, settings.audio_max_bytes, settings.video_max_bytes)

@@ -27,11 +27,14 @@ class Analyses:
         self._reads = Reads(collection, loops, Analysis)
 
     def get(self, owner: str, artwork_id: str) -> Read[Analysis | None]:
-        return self._reads.one({"_id": artwork_id, "owner": owner})
+        return self._reads.owned(owner, artwork_id)
 
     def by_ids(self, owner: str, artwork_ids: list[str]) -> Read[dict[str, Analysis]]:
         """The readings of several artworks, each under its artwork's id."""
         return self._reads.by_id({"_id": {"$in": artwork_ids}, "owner": owner})
+
+    def delete(self, artwork_id: str, *, session: ClientSession) -> None:
+        self._collection.delete_one({"_id": artwork_id}, session=session)
 
     def put(self, owner: str, artwork_id: str, *, made_of: str, reading: Reading, session: ClientSession) -> None:
         """Store the reading of an artwork's drawing in place of an older one."""

@@ -7,10 +7,12 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import DESCENDING, IndexModel
+from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio import gallery
+from studio.gallery import Choice, Place
 from studio.providers.interfaces import Words
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
@@ -44,15 +46,26 @@ class Artwork(Record, frozen=True, kw_only=True):
     cover_asset_id: str | None
     audio_asset_id: str | None
     status: ArtworkStatus = ArtworkStatus.DRAFT
+    favourite: bool = False
     transcript: str | None = None
     """What a recogniser heard in the recording; None when there is none or it could not tell."""
+    heard: bool = False
+    """Whether the recording was listened to, whatever came of it."""
     words: Words | None = None
     """What the writer made of the story."""
     video_asset_id: str | None = None
-    """The newest film."""
+    """The film that is shown: the newest, or the one that was chosen after that was made."""
     versions: list[Version] = msgspec.field(default_factory=list)
     last_version: int = 0
     """The number given to the newest try at a film, finished or not."""
+    deleted_at: datetime | None = None
+    """When it went into the bin, out of which it can come back; None while it hangs in the gallery."""
+
+    @property
+    def shown_version(self) -> int | None:
+        """The number of the film that is shown."""
+        shown = (version.version for version in self.versions if version.video_asset_id == self.video_asset_id)
+        return next(shown, None)
 
     @property
     def story(self) -> str | None:
@@ -64,7 +77,7 @@ class ArtworkIDTaken(Exception):
     """An artwork has this id, whoever owns it. Raised through a transaction, which the server has aborted."""
 
 
-INDEXES = [IndexModel([("owner", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="gallery")]
+INDEXES = gallery.INDEXES
 
 
 class Artworks:
@@ -92,8 +105,10 @@ class Artworks:
             "cover_asset_id": cover_asset_id,
             "audio_asset_id": audio_asset_id,
             "status": ArtworkStatus.DRAFT,
+            "favourite": False,
             "versions": [],
             "last_version": 0,
+            "deleted_at": None,
         }
         try:
             return from_document(insert(self._collection, fields, session=session), Artwork)
@@ -105,18 +120,48 @@ class Artworks:
         return self._collection.find_one({"_id": artwork_id}, {"_id": 1}, session=session) is not None
 
     def get(self, owner: str, artwork_id: str) -> Read[Artwork | None]:
-        return self._reads.one({"_id": artwork_id, "owner": owner})
+        """An artwork in its owner's gallery."""
+        return self._reads.one({"_id": artwork_id, "owner": owner, "deleted_at": None})
 
-    def list_page(self, owner: str, *, after: tuple[datetime, str] | None, limit: int) -> Read[list[Artwork]]:
-        """The newest artworks, or those that follow `after`, the time and id of the last one of the page before."""
-        query: Document = {"owner": owner}
-        if after:
-            created_at, artwork_id = after
-            query["$or"] = [
-                {"created_at": {"$lt": created_at}},
-                {"created_at": created_at, "_id": {"$lt": artwork_id}},
-            ]
-        return self._reads.many(query, sort=[("created_at", -1), ("_id", -1)], limit=limit)
+    def get_kept(self, owner: str, artwork_id: str) -> Read[Artwork | None]:
+        """An artwork, also one in the bin."""
+        return self._reads.owned(owner, artwork_id)
+
+    def list_page(
+        self, owner: str, choice: Choice, *, after: Place | None, down_to: Place | None = None, limit: int
+    ) -> Read[list[Artwork]]:
+        """The first artworks of a choice, or those that follow `after`, no further than `down_to`."""
+        return self._reads.many(choice.query(owner, after=after, down_to=down_to), sort=choice.order, limit=limit)
+
+    def get_ahead(self, owner: str, choice: Choice, *, after: Place | None, steps: int) -> Read[Artwork | None]:
+        """The artwork so many steps behind `after`, whether it is wanted or not; None where there are fewer."""
+        return self._reads.one(choice.walk(owner, after=after), sort=choice.order, skip=steps - 1)
+
+    def edit(self, artwork: Artwork, fields: Document, *, session: ClientSession) -> Artwork | None:
+        """Change what people may change; None when it is not in the gallery any more."""
+        document = self._collection.find_one_and_update(
+            {"_id": artwork.id, "deleted_at": None},
+            change(fields),
+            return_document=ReturnDocument.AFTER,
+            session=session,
+        )
+        return from_document(document, Artwork) if document else None
+
+    def delete(self, owner: str, artwork_id: str, *, session: ClientSession) -> None:
+        """Put it into the bin; one that is there already keeps its time."""
+        self._collection.update_one(
+            {"_id": artwork_id, "owner": owner, "deleted_at": None},
+            [{"$set": {"deleted_at": "$$NOW", "updated_at": "$$NOW"}}],
+            session=session,
+        )
+
+    def restore(self, owner: str, artwork_id: str, *, session: ClientSession | None = None) -> None:
+        """Hang it into the gallery again, at its old place."""
+        self._collection.update_one(
+            {"_id": artwork_id, "owner": owner, "deleted_at": {"$ne": None}},
+            change({"deleted_at": None}),
+            session=session,
+        )
 
     def list_made(self, owner: str, *, since: datetime, before: datetime, limit: int) -> Read[list[Artwork]]:
         """The artworks made from one instant up to another, the newest first."""
@@ -127,11 +172,29 @@ class Artworks:
         """Replace the typed story; what was made of the old one is void."""
         self._change(artwork_id, {"description": description, "words": None}, session=session)
 
-    def set_transcript(self, artwork_id: str, transcript: str | None, *, session: ClientSession) -> None:
-        self._change(artwork_id, {"transcript": transcript}, session=session)
+    def set_transcript(self, artwork: Artwork, transcript: str | None, *, session: ClientSession) -> None:
+        """Store what was heard in the recording, unless there is another one, or a transcript, by now."""
+        self._collection.update_one(
+            {"_id": artwork.id, "audio_asset_id": artwork.audio_asset_id, "transcript": None},
+            change({"transcript": transcript, "heard": True}),
+            session=session,
+        )
 
-    def set_words(self, artwork_id: str, words: Words, *, session: ClientSession) -> None:
-        self._change(artwork_id, {"words": msgspec.to_builtins(words)}, session=session)
+    def set_words(self, artwork: Artwork, words: Words, *, session: ClientSession) -> None:
+        """Store what was made of the story, unless that is another one by now."""
+        told = {name: getattr(artwork, name) for name in ("description", "transcript", "audio_asset_id")}
+        self._collection.update_one(
+            {"_id": artwork.id, **told}, change({"words": msgspec.to_builtins(words)}), session=session
+        )
+
+    def hold_drawing(self, artwork: Artwork, *, session: ClientSession) -> bool:
+        """Let nobody exchange the drawing before this transaction has committed. False when somebody has already."""
+        result = self._collection.update_one(
+            {"_id": artwork.id, "cover_asset_id": artwork.cover_asset_id},
+            {"$currentDate": {"updated_at": True}},
+            session=session,
+        )
+        return result.matched_count == 1
 
     def begin_version(self, artwork_id: str, *, session: ClientSession) -> int:
         """Take the number of the next film."""

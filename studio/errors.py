@@ -302,6 +302,13 @@ REGISTRY: dict[str, ErrorKind] = {
             "Wait until it is finished, then ask for one of the new story.",
         ),
     ),
+    "DRAWING_IN_USE": _row(
+        409,
+        906,
+        retryable=True,
+        zh=("正在用这张画制作动画。", "请等这部动画完成后再换画。"),
+        en=("A film of this drawing is being made.", "Wait until it is finished, then exchange the drawing."),
+    ),
     "ARTWORK_EXISTS": _row(
         409,
         905,

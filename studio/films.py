@@ -35,8 +35,8 @@ def new_artwork(
     in its folder. Raises StudioError for media that are not the owner's or of the wrong kind and for an id that stands
     for something else, and ArtworkIDTaken when another call is just making it.
     """
-    cover = _asset(studio, owner, cover_asset_id, Kind.IMAGE)
-    recording = _asset(studio, owner, audio_asset_id, Kind.AUDIO)
+    cover = own_asset(studio, owner, cover_asset_id, Kind.IMAGE)
+    recording = own_asset(studio, owner, audio_asset_id, Kind.AUDIO)
     wanted_id = artwork_id or next((asset.artwork_id for asset in (cover, recording) if asset), None)
     if wanted_id and studio.artworks.is_taken(wanted_id, session=session):
         existing = studio.artworks.get(owner, wanted_id).now(session=session)
@@ -81,7 +81,7 @@ def artwork_to_film(
             audio_asset_id=audio_asset_id,
             session=session,
         )
-    return _found(studio.artworks.get(owner, artwork_id).now(session=session))
+    return found(studio.artworks.get(owner, artwork_id).now(session=session))
 
 
 def live_job(studio: Studio, artwork: Artwork, kind: JobKind, *, story: str | None) -> Job | None:
@@ -94,14 +94,26 @@ def live_job(studio: Studio, artwork: Artwork, kind: JobKind, *, story: str | No
 
 
 def tell(studio: Studio, artwork: Artwork, story: str | None, *, session: ClientSession) -> Artwork:
-    """The artwork with its story replaced, if one is given that is new."""
+    """The artwork with its story replaced, if one is given that is new. Raises StudioError("STORY_IN_USE")."""
     if story is None or story == artwork.description:
         return artwork
+    refuse_while_filmed(studio, artwork, "STORY_IN_USE", session=session)
     studio.artworks.set_story(artwork.id, story, session=session)
-    return _found(studio.artworks.get(artwork.owner, artwork.id).now(session=session))
+    return found(studio.artworks.get(artwork.owner, artwork.id).now(session=session))
 
 
-def _asset(studio: Studio, owner: str, asset_id: str | None, kind: Kind) -> MediaAsset | None:
+def refuse_while_filmed(studio: Studio, artwork: Artwork, symbol: str, *, session: ClientSession) -> None:
+    """Raise StudioError(symbol) while a film of the artwork as it is is being made.
+
+    For transactions that go on to change the artwork. An order that is stored at the same time changes it too, so one
+    of the two is run again, and then sees the other.
+    """
+    if studio.jobs.get_live(artwork.id, JobKind.VIDEO).now(session=session):
+        raise StudioError(symbol)
+
+
+def own_asset(studio: Studio, owner: str, asset_id: str | None, kind: Kind) -> MediaAsset | None:
+    """An owner's asset. Raises StudioError("NOT_FOUND") when there is none, or one of another kind."""
     if asset_id is None:
         return None
     asset = studio.media_assets.get(owner, asset_id).now()
@@ -110,14 +122,15 @@ def _asset(studio: Studio, owner: str, asset_id: str | None, kind: Kind) -> Medi
     return asset
 
 
-def _found(artwork: Artwork | None) -> Artwork:
+def found(artwork: Artwork | None) -> Artwork:
     if artwork is None:
         raise StudioError("NOT_FOUND")
     return artwork
 
 
 def artwork_of(studio: Studio, job: Job) -> Artwork:
-    return _found(studio.artworks.get(job.owner, job.artwork_id).now())
+    """The artwork a job works on, also when it was put into the bin meanwhile: it may come back."""
+    return found(studio.artworks.get_kept(job.owner, job.artwork_id).now())
 
 
 def drawing_of(studio: Studio, artwork: Artwork) -> MediaAsset:
@@ -135,16 +148,19 @@ def recording_of(studio: Studio, artwork: Artwork) -> MediaAsset | None:
 def order(studio: Studio, artwork: Artwork, kind: JobKind, *, request_id: str, session: ClientSession) -> Job:
     """Create a job, after making sure that it has something to work on.
 
-    Raises LiveJobExists, and StudioError for an artwork without a drawing or, where a film is wanted, without a story.
+    Raises LiveJobExists, and StudioError for an artwork that lacks the drawing or the story that this kind needs.
     """
-    drawing_of(studio, artwork)
-    version = 0
-    if kind is JobKind.VIDEO:
-        recording = recording_of(studio, artwork)
-        if not artwork.description and (recording is None or recording.silent):
-            raise StudioError("NO_STORY")
-        version = studio.artworks.begin_version(artwork.id, session=session)
+    if kind is not JobKind.STORY:
+        drawing_of(studio, artwork)
+    if kind is not JobKind.ANALYSIS and not _has_story(studio, artwork):
+        raise StudioError("NO_STORY")
+    version = studio.artworks.begin_version(artwork.id, session=session) if kind is JobKind.VIDEO else 0
     return studio.jobs.create(artwork, kind, version=version, request_id=request_id, session=session)
+
+
+def _has_story(studio: Studio, artwork: Artwork) -> bool:
+    recording = recording_of(studio, artwork)
+    return bool(artwork.story) or (recording is not None and not recording.silent)
 
 
 def start_job(studio: Studio, job: Job, session: ClientSession) -> Job | None:

@@ -173,7 +173,7 @@ class Jobs:
         self._events = events
 
     def get(self, owner: str, job_id: str) -> Read[Job | None]:
-        return self._reads.one({"_id": job_id, "owner": owner})
+        return self._reads.owned(owner, job_id)
 
     def get_live(self, artwork_id: str, kind: JobKind) -> Read[Job | None]:
         return self._reads.one({"artwork_id": artwork_id, "kind": kind, "live": True})

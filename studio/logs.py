@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
+import msgspec
 import structlog
 
 # These log whole URLs, which for a presigned one is the key to the object, or the letters of what is printed.
@@ -32,7 +33,7 @@ def configure_logs(level: str) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _where_not_what,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(_json),
             ],
         )
     )
@@ -54,6 +55,10 @@ def _where_not_what(_logger: object, _method: str, event: structlog.types.EventD
         event["exception"] = type(raised).__qualname__
         event["at"] = _places(raised)
     return event
+
+
+def _json(event: structlog.types.EventDict, **_options: object) -> str:
+    return msgspec.json.encode(event, enc_hook=repr).decode()
 
 
 def _places(raised: BaseException) -> list[str]:

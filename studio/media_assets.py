@@ -45,6 +45,7 @@ class MediaAsset(Record, frozen=True, kw_only=True):
 
 INDEXES = [
     IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
+    IndexModel([("owner", ASCENDING), ("key", ASCENDING)], name="key"),
     IndexModel(
         [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
     ),
@@ -57,10 +58,13 @@ class MediaAssets:
         self._reads = Reads(collection, loops, MediaAsset)
 
     def get(self, owner: str, asset_id: str) -> Read[MediaAsset | None]:
-        return self._reads.one({"_id": asset_id, "owner": owner})
+        return self._reads.owned(owner, asset_id)
 
     def get_by_source(self, owner: str, source: str) -> Read[MediaAsset | None]:
         return self._reads.one({"owner": owner, "source": source})
+
+    def get_by_key(self, owner: str, key: str) -> Read[MediaAsset | None]:
+        return self._reads.one({"owner": owner, "key": key})
 
     def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
         return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})

@@ -12,6 +12,8 @@ from studio.providers.interfaces import Capability
 class JobKind(StrEnum):
     VIDEO = "video"
     ANALYSIS = "analysis"
+    STORY = "story"
+    """What a film begins with, for those who want to read the story before they ask for one."""
 
 
 class Phase(StrEnum):
@@ -47,6 +49,7 @@ ANALYZE = Step("analyze", 10, Capability.SEER, Phase.COMPOSITING)
 PLANS: dict[JobKind, tuple[Step, ...]] = {
     JobKind.VIDEO: (TRANSCRIBE, REFINE_TEXT, SUBMIT_VIDEO, POLL_VIDEO, CAPTURE_VIDEO, ANALYZE),
     JobKind.ANALYSIS: (ANALYZE,),
+    JobKind.STORY: (TRANSCRIBE, REFINE_TEXT),
 }
 STEPS = {step.name: step for plan in PLANS.values() for step in plan}
 
@@ -56,13 +59,16 @@ NEEDS_NEW_CLIP = frozenset({"RENDER_FAILED", "PROVIDER_REFUSED", "CLIP_UNREADABL
 
 
 def plan_for(kind: JobKind, artwork: Artwork) -> list[str]:
-    """The steps that this artwork needs: one whose input is missing, or whose output is there already, is left out."""
+    """The steps that this artwork needs: one whose input is missing, or whose output is there already, is left out.
+
+    There is one at least. The last one finds for itself that there is nothing left to do.
+    """
     steps = [step.name for step in PLANS[kind]]
     if not artwork.audio_asset_id or artwork.transcript is not None:
         steps = [name for name in steps if name != TRANSCRIBE.name]
     if artwork.words is not None:
         steps = [name for name in steps if name != REFINE_TEXT.name]
-    return steps
+    return steps or [PLANS[kind][-1].name]
 
 
 def next_step(steps: list[str], step: str) -> str | None:

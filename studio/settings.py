@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     poll_limit_s: float = 600.0
     """A clip that is not there this long after its submission counts as never coming."""
 
+    retain_deleted_days: int = Field(default=30, ge=1)
+    """How long a deleted artwork can be restored."""
+
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
 

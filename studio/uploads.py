@@ -174,6 +174,20 @@ def sweep(studio: Studio, older_than_s: float) -> int:
     return len(forgotten)
 
 
+def asset_of(studio: Studio, owner: str, key: str, kind: Kind, *, store: Store) -> MediaAsset:
+    """The asset behind a key: a finished object's, or an upload's, which is committed where it was not yet.
+
+    Raises StudioError as `commit`, and "NOT_FOUND" for a key that is not the owner's or of another kind.
+    """
+    upload = parse_upload_key(key, owner)
+    if upload and upload.kind is kind:
+        return commit(studio, owner, key=key, etag=None, size=None, store=store)
+    asset = studio.media_assets.get_by_key(owner, key).now()
+    if asset is None or asset.kind is not kind:
+        raise StudioError("NOT_FOUND")
+    return asset
+
+
 def _committed_meanwhile(studio: Studio, owner: str, key: str) -> MediaAsset:
     """The asset of an upload that is gone: a commit that ran beside this one has removed it, or it never was there."""
     known = studio.media_assets.get_by_source(owner, key).now()

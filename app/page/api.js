@@ -22,21 +22,38 @@ export const get = async (path) => (await request(path)).json();
 
 export const getFile = async (path) => (await request(path)).blob();
 
-export async function post(path, body = {}) {
-  const headers = { "Content-Type": "application/json" };
-  return (await request(path, { method: "POST", body: JSON.stringify(body), headers })).json();
-}
+export const post = async (path, body = {}) => (await send("POST", path, body)).json();
 
-/** Presign, put and commit one file; the id of the media asset that came of it. */
-export async function upload(file, type) {
-  const mime = file.type.split(";")[0] || "application/octet-stream";
-  const door = await post("/upload/presign", { type, mime, size: file.size });
+export const patch = async (path, body) => (await send("PATCH", path, body)).json();
+
+export const remove = (path) => request(path, { method: "DELETE" });
+
+let told = null;
+
+/** What the server takes, asked once. */
+export const limits = async () => (told ??= await post("/init"));
+
+/** Presign, put and commit one file; the id of the media asset that came of it.
+ *
+ * Files that share an `artwork`, an object of the caller's, are uploaded for the same one.
+ */
+export async function upload(file, type, artwork = {}) {
+  const door = await openDoor(file, type, artwork);
   // Content-Length is signed too, but browsers set that themselves.
   const headers = { "Content-Type": door.headers["Content-Type"] };
   const stored = await fetch(door.url, { method: "PUT", body: file, headers }).catch(() => null);
   if (!stored?.ok) throw Problem.of("uploadFailed");
   const asset = await post("/media/commit", { key: door.key, etag: stored.headers.get("ETag"), size: file.size });
   return asset.mediaAssetId;
+}
+
+/** The first file of an artwork reserves an id for it, and those that are uploaded at the same time wait to hear it. */
+async function openDoor(file, type, artwork) {
+  const mime = file.type.split(";")[0] || "application/octet-stream";
+  const ask = (artworkId) => post("/upload/presign", { type, mime, size: file.size, artworkId });
+  if (!artwork.door) return (artwork.door = ask());
+  const first = await artwork.door.catch(() => null);
+  return first ? ask(first.artworkId) : (artwork.door = ask());
 }
 
 export const hasEnded = (job) => FINAL.includes(job.status);
@@ -87,12 +104,17 @@ async function* events(jobId, last, signal) {
   }
 }
 
+function send(method, path, body) {
+  const headers = { "Content-Type": "application/json" };
+  return request(path, { method, body: JSON.stringify(body), headers });
+}
+
 // Where calls carry a token; it is asked for when the first call is refused for want of one, or for its age.
 let token = null;
 
 async function request(path, options = {}) {
-  const first = await send(path, options);
-  const answer = first.status === 401 && (await getToken()) ? await send(path, options) : first;
+  const first = await call(path, options);
+  const answer = first.status === 401 && (await getToken()) ? await call(path, options) : first;
   if (answer.ok) return answer;
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
@@ -100,12 +122,12 @@ async function request(path, options = {}) {
 
 async function getToken() {
   token = null;
-  const answer = await send("/init", { method: "POST" });
+  const answer = await call("/init", { method: "POST" });
   if (answer.ok) token = (await answer.json()).token;
   return token;
 }
 
-async function send(path, options) {
+async function call(path, options) {
   const caller = token ? { Authorization: `Bearer ${token}` } : { "X-Client-Id": remembered("clientId", newClientId) };
   try {
     return await fetch(path, { ...options, headers: { ...caller, "Accept-Language": language, ...options.headers } });

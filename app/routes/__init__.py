@@ -1,46 +1,25 @@
-"""The routes of plan 000, one module per resource."""
+"""The routes, one module per resource. A module's handlers are found here without being listed."""
 
-from app.routes.analyses import get_analysis
-from app.routes.artworks import create_artwork, get_artwork, list_gallery
-from app.routes.events import get_events, watch_events
-from app.routes.generation import cancel_job, capture_job, create_job, get_job, list_jobs, retry_job, stream_job_events
-from app.routes.grow import change_profile, get_profile, get_report, get_report_document, get_report_picture
-from app.routes.health import healthz
-from app.routes.images import list_images
-from app.routes.init import init
-from app.routes.media import commit_media, presign_upload, read_media, upload_file
-from app.routes.page import get_page_file, show_page
-from app.routes.tickets import create_ticket
+from litestar.handlers import BaseRouteHandler
 
-ROUTES = [
+from app.routes import (
+    analyses,
+    artworks,
+    events,
+    gallery,
+    generation,
+    grow,
+    health,
+    images,
     init,
-    create_ticket,
-    presign_upload,
-    commit_media,
-    upload_file,
-    read_media,
-    list_images,
-    create_artwork,
-    get_artwork,
-    list_gallery,
-    create_job,
-    list_jobs,
-    get_job,
-    retry_job,
-    cancel_job,
-    capture_job,
-    stream_job_events,
-    get_events,
-    watch_events,
-    get_analysis,
-    get_profile,
-    change_profile,
-    get_report,
-    get_report_picture,
-    get_report_document,
-    healthz,
-    show_page,
-    get_page_file,
-]
+    lineage,
+    media,
+    page,
+    tickets,
+)
+
+_MODULES = (init, tickets, media, images, artworks, gallery, generation, events, analyses, grow, lineage, health, page)
+
+ROUTES = [handler for module in _MODULES for handler in vars(module).values() if isinstance(handler, BaseRouteHandler)]
 
 __all__ = ["ROUTES"]

@@ -14,8 +14,9 @@ from studio.errors import StudioError
 @get("/ai/analyses/{artwork_id:str}")
 async def get_analysis(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> AnalysisView:
     """The newest reading of an artwork's drawing."""
+    if await studio.artworks.get(owner, artwork_id) is None:
+        raise StudioError("NOT_FOUND")
     analysis = await studio.analyses.get(owner, artwork_id)
     if analysis is None:
-        exists = await studio.artworks.get(owner, artwork_id) is not None
-        raise StudioError("ANALYSIS_NOT_READY" if exists else "NOT_FOUND")
+        raise StudioError("ANALYSIS_NOT_READY")
     return view_analysis(analysis, language_of(request))

@@ -1,28 +1,26 @@
-"""Artworks and the gallery that shows them."""
+"""Artworks: made, looked at, changed, put into the bin and taken out again."""
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from anyio import to_thread
-from litestar import get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar import Response, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, Meta, UnsetType
+from pymongo.client_session import ClientSession
 
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
+from app.orders import JobCreate, accepted, order
 from app.payloads import Id, Payload, Story, Title
-from app.views import ArtworkView, GalleryView, view_artwork, view_gallery
-from studio import films
+from app.views import ArtworkView, JobView, view_artwork
+from broker import run_in_transaction
+from studio import edits, films
 from studio.artworks import Artwork, ArtworkIDTaken
 from studio.errors import StudioError
 from studio.studio import Studio
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# The milliseconds of a time that MongoDB can hold, and an id.
-_PLACE = re.compile(rb"(\d{1,14}) ([\w-]{1,64})")
 
 
 class ArtworkCreate(Payload, frozen=True, kw_only=True):
@@ -35,12 +33,39 @@ class ArtworkCreate(Payload, frozen=True, kw_only=True):
     audio_asset_id: Id | None = None
 
 
+class ArtworkUpdate(Payload, frozen=True, kw_only=True):
+    """What is to change; what is left out stays as it is."""
+
+    title: Title | UnsetType = UNSET
+    description: Story | UnsetType = UNSET
+    favourite: bool | UnsetType = UNSET
+    cover_asset_id: Id | UnsetType | None = UNSET
+    audio_asset_id: Id | UnsetType | None = UNSET
+    video_version: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    """The number of the film that is to be shown."""
+
+    def wanted(self) -> dict[str, object]:
+        """The given fields, under the names of the domain."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        fields = {name: value for name, value in given.items() if value is not UNSET}
+        for name in fields.keys() & {"title", "description"}:
+            fields[name] = fields[name].strip()
+        if "video_version" in fields:
+            fields["shown_version"] = fields.pop("video_version")
+        return fields
+
+
+class Regeneration(Payload, frozen=True, kw_only=True):
+    text: Story | None = None
+    """The story of the new film; left out, it stays as it is."""
+
+
 @post("/artworks", status_code=201)
 async def create_artwork(
     data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
     """Make an artwork of committed media. Doing it twice gives the same artwork."""
-    artwork = await to_thread.run_sync(_create, studio, owner, data)
+    artwork = await to_thread.run_sync(create, studio, owner, data)
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
@@ -55,21 +80,61 @@ async def get_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@get("/gallery")
-async def list_gallery(
+@patch("/artworks/{artwork_id:str}")
+async def edit_artwork(
+    artwork_id: FromPath[str],
+    data: JSONBody[ArtworkUpdate],
     owner: Owner,
     studio: TheStudio,
+    *,
     links: TheLinks,
-    cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
-) -> GalleryView:
-    """The client's artworks, newest first."""
-    found = await studio.artworks.list_page(owner, after=_read_cursor(cursor) if cursor else None, limit=limit + 1)
-    page = found[:limit]
-    return await view_gallery(studio, links, owner, page, _cursor(page[-1]) if len(found) > limit else None)
+    request: AnyRequest,
+) -> ArtworkView:
+    """Change what is given and leave the rest. Another story or drawing waits while a film of the old one is made."""
+
+    def change(session: ClientSession) -> Artwork:
+        return edits.edit(studio, owner, artwork_id, data.wanted(), session=session)
+
+    artwork = await to_thread.run_sync(run_in_transaction, studio.client, change)
+    return await view_artwork(studio, links, artwork, language_of(request))
 
 
-def _create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:
+@delete("/artworks/{artwork_id:str}", status_code=204, sync_to_thread=True)
+def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
+    """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS. Doing it twice changes nothing."""
+    run_in_transaction(studio.client, lambda session: edits.delete(studio, owner, artwork_id, session=session))
+
+
+@post("/artworks/{artwork_id:str}/restore", status_code=200)
+async def restore_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
+) -> ArtworkView:
+    """Take an artwork out of the bin. Doing it twice changes nothing."""
+
+    def change(session: ClientSession) -> Artwork:
+        return edits.restore(studio, owner, artwork_id, session=session)
+
+    artwork = await to_thread.run_sync(run_in_transaction, studio.client, change)
+    return await view_artwork(studio, links, artwork, language_of(request))
+
+
+@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
+def regenerate_artwork(
+    artwork_id: FromPath[str],
+    owner: Owner,
+    studio: TheStudio,
+    request: AnyRequest,
+    *,
+    data: JSONBody[Regeneration | None] = None,
+) -> Response[JobView]:
+    """Make another film of an artwork, its next version; the older ones stay."""
+    wanted = JobCreate(artwork_id=artwork_id, text=data.text if data else None)
+    return accepted(order(studio, owner, wanted, request.scope["state"]["request_id"]), request)
+
+
+def create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:
+    """The artwork of a payload, made now or by an equal call before."""
+
     def store() -> Artwork:
         return films.new_artwork(
             studio,
@@ -86,19 +151,3 @@ def _create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:
     except ArtworkIDTaken:
         # By a second tap on the same button, and now there is something to see.
         return store()
-
-
-def _cursor(artwork: Artwork) -> str:
-    """The place after an artwork, which stays right while others are added."""
-    milliseconds = (artwork.created_at - _EPOCH) // timedelta(milliseconds=1)
-    return urlsafe_b64encode(f"{milliseconds} {artwork.id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        place = _PLACE.fullmatch(urlsafe_b64decode(cursor.encode()))
-    except ValueError:
-        place = None
-    if place is None:
-        raise StudioError("CURSOR_INVALID")
-    return _EPOCH + timedelta(milliseconds=int(place[1])), place[2].decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Annotated
 
@@ -10,49 +10,22 @@ from anyio import to_thread
 from litestar import Response, get, post
 from litestar.exceptions import ValidationException
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
-from pymongo.client_session import ClientSession
 
-from actors import send_step, wishes
+from actors import wishes
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
-from app.forecasts import Forecasts
 from app.limits import Calls
 from app.live import EventStream
 from app.live.streams import Batches
-from app.payloads import Id, Payload, Story, Title
+from app.orders import JobCreate, accepted, location, order
 from app.views import CaptureView, JobsView, JobView, view_capture, view_job
 from app.views.events import frame_job_event
-from broker import run_in_transaction
-from studio import films
-from studio.artworks import ArtworkIDTaken
 from studio.errors import StudioError
 from studio.events import LARGEST_SEQ
-from studio.jobs import FINAL, Job, JobStatus, LiveJobExists
+from studio.jobs import FINAL, Job, JobStatus
 from studio.pipelines import JobKind
 from studio.studio import Studio
-
-# How often an order may be overtaken by another one before the caller is told that something is wrong.
-_RIVALS = 5
-
-
-class JobCreate(Payload, frozen=True, kw_only=True):
-    """Either an artwork, or the media to make one of."""
-
-    artwork_id: Id | None = None
-    kind: JobKind = JobKind.VIDEO
-    cover_asset_id: Id | None = None
-    audio_asset_id: Id | None = None
-    title: Title = ""
-    text: Story | None = None
-    """The story; it replaces what was typed before."""
-
-    def misplaced(self) -> list[str]:
-        """The fields that have no meaning beside the others, by the names that callers know."""
-        of_new = {"coverAssetId": self.cover_asset_id, "audioAssetId": self.audio_asset_id, "title": self.title}
-        names = [name for name, value in of_new.items() if value and self.artwork_id]
-        # An analysis reads the story, and does not change it.
-        return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
 
 
 @post("/generation/jobs", status_code=202, counted_as=Calls.JOBS)
@@ -62,37 +35,8 @@ async def create_job(
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
         raise ValidationException(extra=[{"key": name} for name in data.misplaced()])
-    job = await to_thread.run_sync(_order, studio, owner, data, _id_of(request))
-    return await _accepted(job, forecasts, request)
-
-
-def _order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
-    story = data.text.strip() if data.text is not None else None
-
-    def store(session: ClientSession) -> Job:
-        artwork = films.artwork_to_film(
-            studio,
-            owner,
-            artwork_id=data.artwork_id,
-            cover_asset_id=data.cover_asset_id,
-            audio_asset_id=data.audio_asset_id,
-            title=data.title.strip(),
-            story=story,
-            session=session,
-        )
-        live = films.live_job(studio, artwork, data.kind, story=story)
-        if live:
-            return live
-        artwork = films.tell(studio, artwork, story, session=session)
-        job = films.order(studio, artwork, data.kind, request_id=request_id, session=session)
-        send_step(job)
-        return job
-
-    for _ in range(_RIVALS):
-        # Who comes second sees what the first one made when it looks again, or that it has ended since.
-        with suppress(ArtworkIDTaken, LiveJobExists):
-            return run_in_transaction(studio.client, store)
-    return run_in_transaction(studio.client, store)
+    job = await to_thread.run_sync(order, studio, owner, data, _id_of(request))
+    return accepted(job, request, await forecasts.of(job))
 
 
 @get("/generation/jobs")
@@ -137,7 +81,7 @@ async def retry_job(
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
     queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=_id_of(request)))
-    return await _accepted(queued, forecasts, request)
+    return accepted(queued, request, await forecasts.of(queued))
 
 
 @post("/generation/jobs/{job_id:str}/cancel", status_code=202)
@@ -149,7 +93,8 @@ async def cancel_job(
     A job that nothing was done for is canceled at once, any other one once all of that has come to rest.
     """
     job = await _find(studio, owner, job_id)
-    return await _accepted(await to_thread.run_sync(wishes.cancel, job), forecasts, request)
+    stopped = await to_thread.run_sync(wishes.cancel, job)
+    return accepted(stopped, request, await forecasts.of(stopped))
 
 
 @post("/generation/jobs/{job_id:str}/capture", status_code=200)
@@ -167,7 +112,7 @@ async def capture_job(
     film_id = artwork.video_asset_id if artwork else None
     film = await studio.media_assets.get(owner, film_id) if film_id else None
     view = view_capture(moved or job, language, video_url=links.to(film) if film else None)
-    return Response(view, status_code=202 if moved else 200, headers=_location(job))
+    return Response(view, status_code=202 if moved else 200, headers=location(job))
 
 
 @get("/generation/jobs/{job_id:str}/events", takes_ticket=True)
@@ -206,15 +151,6 @@ async def _find(studio: Studio, owner: str, job_id: str) -> Job:
     if job is None:
         raise StudioError("NOT_FOUND")
     return job
-
-
-async def _accepted(job: Job, forecasts: Forecasts, request: AnyRequest) -> Response[JobView]:
-    view = view_job(job, language_of(request), await forecasts.of(job))
-    return Response(view, status_code=202, headers=_location(job))
-
-
-def _location(job: Job) -> dict[str, str]:
-    return {"Location": f"/generation/jobs/{job.id}"}
 
 
 def _id_of(request: AnyRequest) -> str:

@@ -25,6 +25,8 @@ class InitView(View, frozen=True, kw_only=True):
     last_seen_at: datetime
     uploads: dict[str, dict[str, Any]]
     """For each kind: `mimeTypes` and `maxBytes`, and what else limits it."""
+    form_max_bytes: int
+    """Of a file that is sent to `POST /upload`; less than by presign."""
     presign_expires_s: int
     story_max_characters: int
     rate_limits: dict[str, RateLimitView]
@@ -48,6 +50,7 @@ def init(owner: Owner, studio: TheStudio, tokens: TheTokens, limits: TheLimits) 
         registered_at=client.created_at,
         last_seen_at=client.last_seen_at,
         uploads=uploads,
+        form_max_bytes=settings.proxied_upload_max_bytes,
         presign_expires_s=settings.presign_expires_s,
         story_max_characters=STORY_MAX_CHARACTERS,
         rate_limits={

@@ -21,8 +21,8 @@ from app.dependencies import Owner, TheIdentity, TheLinks, TheMediaDoor, TheStud
 from app.errors import AnyRequest
 from app.forms import Form, FormOperation, read_form
 from app.limits import Calls
-from app.payloads import Id, Mime, Payload
-from app.views import MediaAssetView, UploadedView, View, view_asset, view_uploaded
+from app.payloads import Id, Key, Mime, Payload
+from app.views import MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from studio import uploads
 from studio.errors import StudioError
 from studio.keys import is_in_folder_of
@@ -41,19 +41,8 @@ class UploadCreate(Payload, frozen=True, kw_only=True):
     """The artwork it is for: one that exists, or the id that an upload before this one was given."""
 
 
-class UploadView(View, frozen=True, kw_only=True):
-    key: str
-    url: str
-    method: str
-    headers: dict[str, str]
-    """To be sent with the upload exactly as they are; they are part of the signature."""
-    expires_in_s: int
-    artwork_id: str
-    """For the other uploads of the same artwork, and for `POST /artworks`."""
-
-
 class MediaCommit(Payload, frozen=True, kw_only=True):
-    key: Annotated[str, Meta(min_length=1, max_length=512)]
+    key: Key
     etag: Annotated[str, Meta(max_length=80)] | None = None
     mime: Annotated[str, Meta(max_length=100)] | None = None
     """Taken for politeness: the real type is read from the bytes."""
@@ -64,14 +53,7 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
 def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
-    return UploadView(
-        key=door.key,
-        url=door.url,
-        method="PUT",
-        headers=door.headers,
-        expires_in_s=studio.settings.presign_expires_s,
-        artwork_id=door.artwork_id,
-    )
+    return view_upload(studio, door)
 
 
 @post("/media/commit", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)

@@ -73,7 +73,7 @@ def _policy(settings: Settings) -> str:
     """Nothing from elsewhere but the bucket, and nothing inline."""
     store = urlsplit(settings.s3_public_endpoint)
     host = store.netloc if settings.s3_force_path_style else f"{settings.s3_bucket}.{store.netloc}"
-    media = f"'self' blob: {store.scheme}://{host}"
+    media = f"'self' blob: {store.scheme}://{host} {settings.public_url}".rstrip()
     return "; ".join(
         (
             "default-src 'self'",

@@ -1,11 +1,19 @@
 """What callers see of the documents, one module per resource."""
 
 from app.views.analyses import AnalysisView, view_analysis
-from app.views.artworks import ArtworkSummary, ArtworkView, GalleryView, view_artwork, view_gallery
+from app.views.artworks import (
+    ArtworkSummary,
+    ArtworkView,
+    FilmStoryView,
+    GalleryView,
+    view_artwork,
+    view_film_story,
+    view_gallery,
+)
 from app.views.grow import ProfileView, ReportView, view_profile, view_report
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
-from app.views.media import ImagesView, MediaAssetView, UploadedView, view_asset, view_uploaded
+from app.views.media import ImagesView, MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from app.views.view import View
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "ArtworkSummary",
     "ArtworkView",
     "CaptureView",
+    "FilmStoryView",
     "GalleryView",
     "ImagesView",
     "JobView",
@@ -21,6 +30,7 @@ __all__ = [
     "MediaAssetView",
     "ProfileView",
     "ReportView",
+    "UploadView",
     "UploadedView",
     "View",
     "view_analysis",
@@ -28,9 +38,11 @@ __all__ = [
     "view_asset",
     "view_capture",
     "view_event",
+    "view_film_story",
     "view_gallery",
     "view_job",
     "view_profile",
     "view_report",
+    "view_upload",
     "view_uploaded",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.views.jobs import JobView, view_job
@@ -10,11 +10,10 @@ from app.views.links import Links
 from app.views.view import View
 from studio import pipelines
 from studio.analyses import Analysis
-from studio.artworks import Artwork
+from studio.artworks import Artwork, ArtworkStatus
 from studio.jobs import FINAL, Job
 from studio.language import Language
 from studio.media_assets import MediaAsset
-from studio.pipelines import JobKind
 from studio.studio import Studio
 
 
@@ -35,8 +34,14 @@ class ArtworkSummary(View, frozen=True, kw_only=True):
     """A small picture of the drawing, or of the film where there is no drawing."""
     poster_url: str | None
     video_url: str | None
+    video_key: str | None
+    """For `GET /artworks/by-video-key`."""
     duration: float | None
+    favourite: bool
     created_at: datetime
+    deleted_at: datetime | None
+    restorable_until: datetime | None
+    """When a deleted artwork is gone for good."""
 
 
 class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
@@ -48,6 +53,10 @@ class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
     audio_url: str | None
     versions: list[VersionView]
     """The newest first."""
+    video_version: int | None
+    """The number of the film that is shown."""
+    lineage_status: str
+    """As the plan's source tree names it: draft, transcribed, llm_ready, generating, ready or failed."""
     analysis_status: str
     """ready, pending or missing."""
     job: JobView | None
@@ -57,11 +66,27 @@ class ArtworkView(ArtworkSummary, frozen=True, kw_only=True):
 class GalleryView(View, frozen=True, kw_only=True):
     items: list[ArtworkSummary]
     next_cursor: str | None
+    """Where the list goes on; null at its end. A page of a search may hold fewer items than asked for, even none."""
 
 
-def _summary(links: Links, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
+class RecordingView(View, frozen=True, kw_only=True):
+    key: str
+    url: str
+
+
+class FilmStoryView(View, frozen=True, kw_only=True):
+    artwork_id: str
+    title: str
+    description_text: str
+    """The story as typed, or else as heard."""
+    llm_text: str | None
+    audio: RecordingView | None
+
+
+def _summary(studio: Studio, links: Links, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
     cover, film = assets.get(artwork.cover_asset_id or ""), assets.get(artwork.video_asset_id or "")
     shown = cover or film
+    kept_for = timedelta(days=studio.settings.retain_deleted_days)
     return {
         "artwork_id": artwork.id,
         "title": artwork.title,
@@ -70,8 +95,12 @@ def _summary(links: Links, artwork: Artwork, assets: dict[str, MediaAsset]) -> d
         "thumb_url": links.to_thumb(shown) if shown else None,
         "poster_url": links.to_poster(film) if film else None,
         "video_url": links.to(film) if film else None,
+        "video_key": film.key if film else None,
         "duration": film.seconds if film else None,
+        "favourite": artwork.favourite,
         "created_at": artwork.created_at,
+        "deleted_at": artwork.deleted_at,
+        "restorable_until": artwork.deleted_at and artwork.deleted_at + kept_for,
     }
 
 
@@ -80,7 +109,7 @@ async def view_gallery(
 ) -> GalleryView:
     wanted = {artwork.cover_asset_id for artwork in artworks} | {artwork.video_asset_id for artwork in artworks}
     assets = await studio.media_assets.by_ids(owner, {asset_id for asset_id in wanted if asset_id})
-    items = [ArtworkSummary(**_summary(links, artwork, assets)) for artwork in artworks]
+    items = [ArtworkSummary(**_summary(studio, links, artwork, assets)) for artwork in artworks]
     return GalleryView(items=items, next_cursor=next_cursor)
 
 
@@ -92,10 +121,10 @@ async def view_artwork(studio: Studio, links: Links, artwork: Artwork, language:
     job = await studio.jobs.get_newest(artwork.owner, artwork.id)
     analysis = await studio.analyses.get(artwork.owner, artwork.id)
     return ArtworkView(
-        **_summary(links, artwork, assets),
+        **_summary(studio, links, artwork, assets),
         description=artwork.description,
         transcript=artwork.transcript,
-        transcript_status=await _transcript_status(studio, artwork),
+        transcript_status=_transcript_status(artwork),
         refined_text=artwork.words.narration if artwork.words else None,
         audio_url=links.to(recording) if recording else None,
         versions=[
@@ -109,21 +138,44 @@ async def view_artwork(studio: Studio, links: Links, artwork: Artwork, language:
             for version in sorted(artwork.versions, key=lambda version: version.version, reverse=True)
             if (film := assets.get(version.video_asset_id))
         ],
+        video_version=artwork.shown_version,
+        lineage_status=_lineage_status(artwork),
         analysis_status=_analysis_status(analysis, job),
         job=view_job(job, language) if job else None,
         updated_at=artwork.updated_at,
     )
 
 
-async def _transcript_status(studio: Studio, artwork: Artwork) -> str:
+async def view_film_story(studio: Studio, links: Links, artwork: Artwork) -> FilmStoryView:
+    return FilmStoryView(
+        artwork_id=artwork.id,
+        title=artwork.title,
+        description_text=artwork.story or "",
+        llm_text=artwork.words.narration if artwork.words else None,
+        audio=await _recording(studio, links, artwork),
+    )
+
+
+async def _recording(studio: Studio, links: Links, artwork: Artwork) -> RecordingView | None:
+    asset = await studio.media_assets.get(artwork.owner, artwork.audio_asset_id) if artwork.audio_asset_id else None
+    return RecordingView(key=asset.key, url=links.to(asset)) if asset else None
+
+
+def _transcript_status(artwork: Artwork) -> str:
     if artwork.audio_asset_id is None:
         return "missing"
     if artwork.transcript is not None:
         return "ready"
-    # Only jobs for films listen, and each takes a version.
-    job = await studio.jobs.get_live(artwork.id, JobKind.VIDEO)
-    is_coming = artwork.last_version == 0 or (job is not None and job.step == pipelines.TRANSCRIBE.name)
-    return "pending" if is_coming else "none"
+    # A film is only made of a recording that was listened to.
+    return "none" if artwork.heard or artwork.versions else "pending"
+
+
+def _lineage_status(artwork: Artwork) -> str:
+    if artwork.status is not ArtworkStatus.DRAFT:
+        return artwork.status
+    if artwork.words:
+        return "llm_ready"
+    return "transcribed" if artwork.transcript else "draft"
 
 
 def _analysis_status(analysis: Analysis | None, job: Job | None) -> str:

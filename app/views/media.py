@@ -7,6 +7,8 @@ import msgspec
 from app.views.links import Links
 from app.views.view import View
 from studio.media_assets import Kind, MediaAsset
+from studio.studio import Studio
+from studio.uploads import Door
 
 
 class MediaAssetView(View, frozen=True, kw_only=True):
@@ -42,6 +44,17 @@ class UploadedView(MediaAssetView, frozen=True, kw_only=True):
     data: dict[str, str] | None
 
 
+class UploadView(View, frozen=True, kw_only=True):
+    key: str
+    url: str
+    method: str
+    headers: dict[str, str]
+    """To be sent with the upload exactly as they are; they are part of the signature."""
+    expires_in_s: int
+    artwork_id: str
+    """For the other uploads of the same artwork, and for `POST /artworks`."""
+
+
 def view_asset(links: Links, asset: MediaAsset) -> MediaAssetView:
     return MediaAssetView(
         media_asset_id=asset.id,
@@ -69,4 +82,15 @@ def view_uploaded(links: Links, asset: MediaAsset) -> UploadedView:
         image_path=picture.get("image_path"),
         image_url=picture.get("image_url"),
         data=picture or None,
+    )
+
+
+def view_upload(studio: Studio, door: Door) -> UploadView:
+    return UploadView(
+        key=door.key,
+        url=door.url,
+        method="PUT",
+        headers=door.headers,
+        expires_in_s=studio.settings.presign_expires_s,
+        artwork_id=door.artwork_id,
     )

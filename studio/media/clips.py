@@ -46,7 +46,7 @@ def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
     """
     container = _film_container(path, unreadable)
     with opened(path, container, unreadable=unreadable) as media:
-        track = _picture_track(media)
+        track = _picture_track(media, unreadable)
         first = _frame_at(media, track, 0.0)
         seconds = _seconds(media, track)
         last = _frame_at(media, track, max(0.0, seconds - 0.5))
@@ -65,7 +65,7 @@ def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
 def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> None:
     """Save the frame that shows most of a few as JPEG. Raises as `inspect`."""
     with opened(path, _film_container(path, unreadable), unreadable=unreadable) as media:
-        track = _picture_track(media)
+        track = _picture_track(media, unreadable)
         seconds = _seconds(media, track)
         frames = [_frame_at(media, track, seconds * fraction) for fraction in POSTER_AT]
         stills = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in frames if frame]
@@ -91,16 +91,20 @@ def _film_container(path: Path, unreadable: str) -> Container:
     return container
 
 
-def _picture_track(media: InputContainer) -> VideoStream:
+def _picture_track(media: InputContainer, unreadable: str) -> VideoStream:
     tracks = pictures(media)
     if not tracks:
         raise StudioError("KIND_MISMATCH", kind="video")
     track = tracks[0]
-    pixels = track.codec_context.width * track.codec_context.height
+    # A header that was cut short can leave a track without a decoder, which the library's types rule out.
+    decoder = getattr(track, "codec_context", None)
+    if decoder is None:
+        raise StudioError(unreadable)
+    pixels = decoder.width * decoder.height
     if pixels > MAX_PIXELS:
         raise StudioError("VIDEO_TOO_LARGE", pixels=pixels, max_pixels=MAX_PIXELS)
     # The head of a film may claim less than its pictures have.
-    track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
     return track
 
 

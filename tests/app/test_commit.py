@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from collections.abc import Callable
@@ -107,6 +108,49 @@ def test_an_upload_that_was_replaced_is_refused(client: Client, http: httpx.Clie
     body = put(client, picture())
     traces.replace(body["key"], picture(65))
     refused(http, traces, body, "UPLOAD_CHANGED")
+
+
+@pytest.mark.parametrize("told", [("etag", "size"), ("etag",), ("size",), ()])
+@pytest.mark.parametrize("change", ["other bytes", "more bytes", "fewer bytes"])
+def test_an_object_that_was_changed_after_its_announcement_is_refused(
+    client: Client, http: httpx.Client, traces: Traces, *, told: tuple[str, ...], change: str
+) -> None:
+    body, content = put(client, picture()), picture()
+    other = {"other bytes": b"\0" + content[1:], "more bytes": content + b"\0", "fewer bytes": content[:-1]}[change]
+    traces.replace(body["key"], other)
+    # The store cannot say whether bytes of the announced number are the announced ones; then only they can.
+    symbol = "UPLOAD_CHANGED" if change != "other bytes" or "etag" in told else "IMAGE_UNREADABLE"
+    refused(http, traces, {"key": body["key"], **{name: body[name] for name in told}}, symbol)
+
+
+def test_an_object_that_is_changed_while_it_is_looked_at_is_refused(
+    client: Client, http: httpx.Client, traces: Traces, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, content = put(client, picture()), picture()
+    head = product.studio.objects.head
+
+    def changed_after(key: str) -> object:
+        monkeypatch.undo()
+        found = head(key)
+        traces.replace(key, b"\0" + content[1:])
+        return found
+
+    monkeypatch.setattr(product.studio.objects, "head", changed_after)
+    refused(http, traces, body, "UPLOAD_CHANGED")
+
+
+def test_an_iphones_photo_is_kept_as_jpeg(client: Client, http: httpx.Client, traces: Traces, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.heic"
+    exif = Image.Exif()
+    exif[0x010F] = "PhoneMaker"
+    Image.new("RGB", (120, 80), "#d03030").save(photo, "HEIF", exif=exif.tobytes())
+    asset = client.upload(photo, "image")
+    assert (asset["mime"], asset["width"], asset["height"]) == ("image/jpeg", 120, 80)
+    assert traces.keys() == [asset["key"]]
+    assert asset["key"].endswith(".jpg")
+    assert b"PhoneMaker" not in traces.read(asset["key"])
+    (stored,) = traces.documents("media_assets")
+    assert stored["hash"] == hashlib.sha256(traces.read(asset["key"])).hexdigest()
 
 
 def test_an_upload_put_once_more_after_its_commit_changes_nothing(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -125,3 +125,115 @@ def test_a_limit_out_of_range_is_refused(http: httpx.Client, limit: str) -> None
 
 def test_a_cursor_that_is_too_long_is_refused(http: httpx.Client) -> None:
     problem_of(http.get("/gallery", params={"cursor": "x" * 201}), "INVALID_INPUT")
+
+
+# --- What is wanted ---
+
+
+def tell(http: httpx.Client, title: str, **fields: Any) -> str:
+    return str(http.post("/artworks", json={"title": title, **fields}).json()["artworkId"])
+
+
+def titles(http: httpx.Client, **params: Any) -> set[str]:
+    return set(page(http, **params)[0])
+
+
+def test_words_are_looked_for_in_title_story_and_transcript(
+    http: httpx.Client, web: str, product: Product, traces: Traces
+) -> None:
+    tell(http, "The Fox")
+    tell(http, "typed", description="Ein Fuchs, une fée: 小狐狸飞上天。")
+    tell(http, "heard")
+    heard = {"owner": traces.owner, "title": "heard"}
+    product.studio.database["artworks"].update_one(heard, {"$set": {"transcript": "The balloon (red) costs $5."}})
+    with new_client(web) as stranger:
+        tell(stranger._api, "a stranger's fox")
+    assert titles(http, q="fox") == titles(http, q=" FOX ") == {"The Fox"}
+    assert titles(http, q="狐狸飞") == titles(http, q="狐") == titles(http, q="FÉE") == {"typed"}
+    assert titles(http, q="(red) costs $5.") == {"heard"}
+    assert titles(http, q="") == titles(http, q="  ") == {"The Fox", "typed", "heard"}
+    assert titles(http, q="owl") == set()
+
+
+@pytest.mark.parametrize(
+    "words", [".", ".*", "^", "$", "|", "[a-z]", "\\", "\\w", "(", "\0", "(?i)", "$ne", '{"$gt": ""}']
+)
+def test_a_search_has_no_operators(http: httpx.Client, words: str) -> None:
+    tell(http, "plain")
+    tell(http, f"with {words} in it")
+    assert titles(http, q=words) == {f"with {words} in it"}
+
+
+def test_a_search_that_reached_its_depth_goes_on_from_there(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.routes.gallery.SEARCH_DEPTH", 3)
+    for number in range(8):
+        tell(http, f"{'fox' if number in {0, 7} else 'owl'} {number}")
+    found, cursor = page(http, q="fox")
+    assert (found, bool(cursor)) == (["fox 7"], True)
+    assert page(http, q="fox", cursor=cursor)[0] == []
+    pages = []
+    while cursor:
+        found, cursor = page(http, q="fox", cursor=cursor)
+        pages += found
+    assert pages == ["fox 0"]
+
+
+def test_a_gallery_shows_what_is_chosen(http: httpx.Client, product: Product, traces: Traces) -> None:
+    ids = {title: tell(http, title) for title in ("one", "two", "three", "four")}
+    artworks = product.studio.database["artworks"]
+    for day, title in enumerate(ids, start=1):
+        moment = datetime(2026, 3, day, 23, 30, tzinfo=UTC)
+        status = "ready" if day == 4 else "draft"
+        artworks.update_one({"_id": ids[title]}, {"$set": {"created_at": moment, "status": status}})
+    http.patch(f"/artworks/{ids['two']}", json={"favourite": True})
+    http.patch(f"/artworks/{ids['three']}", json={"favourite": True})
+    assert titles(http, favourite="true") == {"two", "three"}
+    assert titles(http, favourite="false") == {"one", "four"}
+    assert titles(http, status="ready") == {"four"}
+    assert titles(http, status="draft", favourite="true", q="three") == {"three"}
+    for asked, expected in (
+        ({"from": "2026-03-02"}, {"two", "three", "four"}),
+        ({"to": "2026-03-02"}, {"one", "two"}),
+        ({"from": "2026-03-02", "to": "2026-03-03"}, {"two", "three"}),
+        ({"from": "2026-03-02T23:30:00Z", "to": "2026-03-02T23:30:00"}, {"two"}),
+        ({"from": "2026-03-03T01:00:00+02:00", "to": "2026-03-03T07:31:00+08:00"}, {"two"}),
+        ({"from": "2026-03-05"}, set()),
+        ({"from": "2026-03-03", "to": "2026-03-02"}, set()),
+        ({"from": "0001-01-01", "to": "9999-12-31"}, set(ids)),
+        ({"from": "2026-03-02", "favourite": "true", "q": "T"}, {"two", "three"}),
+    ):
+        assert titles(http, **asked) == expected, asked
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("from", "yesterday"),
+        ("from", "2026-02-30"),
+        ("to", "2026-03-02 25:00"),
+        ("to", "9999-12-31T23:59:59-10:00"),
+        ("from", "1" * 41),
+        ("status", "finished"),
+        ("favourite", "perhaps"),
+        ("deleted", "{}"),
+        ("q", "x" * 101),
+    ],
+)
+def test_a_wish_that_means_nothing_is_refused(http: httpx.Client, field: str, value: str) -> None:
+    problem = problem_of(http.get("/gallery", params={field: value}), "INVALID_INPUT")
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+def test_the_bin_shows_what_was_deleted_last_first(http: httpx.Client) -> None:
+    ids = {title: tell(http, title) for title in ("one", "two", "three", "four")}
+    for title in ("four", "one", "three"):
+        http.delete(f"/artworks/{ids[title]}")
+    assert page(http)[0] == ["two"]
+    seen, cursor = page(http, deleted="true", limit=2)
+    assert seen + page(http, deleted="true", limit=2, cursor=cursor)[0] == ["three", "one", "four"]
+    assert page(http, deleted="true", q="ON")[0] == ["one"]
+    item = http.get("/gallery", params={"deleted": "true"}).json()["items"][0]
+    kept = datetime.fromisoformat(item["restorableUntil"]) - datetime.fromisoformat(item["deletedAt"])
+    assert kept == timedelta(days=30)

@@ -179,8 +179,8 @@ def test_what_a_browser_has_already_is_not_sent_again(browser: httpx.Client, str
 
 def test_a_download_is_saved_under_the_name_of_its_asset(browser: httpx.Client, streamed: str, asset: Json) -> None:
     name = f"{asset['mediaAssetId']}.png"
-    for url in (streamed, browser.get(asset["url"] + "&download=true").headers["location"]):
-        given = browser.get(url + "&download=true" * ("/media/" in url)).headers["content-disposition"]
+    for url in (streamed, browser.get(asset["url"] + "&download=1").headers["location"]):
+        given = browser.get(url + "&download=1" * ("/media/" in url)).headers["content-disposition"]
         assert given == f"attachment; filename=\"{name}\"; filename*=UTF-8''{name}"
 
 

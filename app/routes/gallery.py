@@ -1,0 +1,111 @@
+"""`GET /gallery`: a client's artworks, a page at a time."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+from litestar import get
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import ValidationException
+from litestar.params import FromQuery, QueryParameter
+
+from app.dependencies import Owner, TheLinks, TheStudio
+from app.views import GalleryView, view_gallery
+from studio.artworks import Artwork, ArtworkStatus
+from studio.errors import StudioError
+from studio.gallery import SEARCH_DEPTH, Choice, Place
+from studio.studio import Studio
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The milliseconds of a time that MongoDB can hold, and an id.
+_PLACE = re.compile(rb"(\d{1,14}) ([\w-]{1,64})")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_INSTANT = re.compile(_DATE.pattern + r"T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
+def provide_choice(
+    *,
+    q: Annotated[str, QueryParameter(max_length=100)] = "",
+    since: Annotated[str, QueryParameter(name="from")] = "",
+    until: Annotated[str, QueryParameter(name="to")] = "",
+    status: FromQuery[ArtworkStatus | None] = None,
+    favourite: FromQuery[bool | None] = None,
+    deleted: FromQuery[bool] = False,
+) -> Choice:
+    """What the query of a gallery asks for."""
+    return Choice(
+        deleted=deleted,
+        favourite=favourite,
+        status=status,
+        words=q.strip() or None,
+        since=_moment("from", since, time.min),
+        until=_moment("to", until, time.max),
+    )
+
+
+@get("/gallery", dependencies={"choice": Provide(provide_choice, sync_to_thread=False)})
+async def list_gallery(
+    owner: Owner,
+    studio: TheStudio,
+    links: TheLinks,
+    choice: NamedDependency[Choice],
+    *,
+    cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
+) -> GalleryView:
+    """The client's artworks, newest first."""
+    page, following = await _page(studio, owner, choice, after=_read_cursor(cursor) if cursor else None, limit=limit)
+    return await view_gallery(studio, links, owner, page, _cursor(following) if following else None)
+
+
+async def _page(
+    studio: Studio, owner: str, choice: Choice, *, after: Place | None, limit: int
+) -> tuple[list[Artwork], Place | None]:
+    """A page, and the place after which the next one begins. A search stops at its depth, and goes on from there."""
+    depth = None
+    if choice.is_search:
+        deepest = await studio.artworks.get_ahead(owner, choice, after=after, steps=SEARCH_DEPTH)
+        depth = _place(choice, deepest) if deepest else None
+    found = await studio.artworks.list_page(owner, choice, after=after, down_to=depth, limit=limit + 1)
+    page = found[:limit]
+    return page, _place(choice, page[-1]) if len(found) > limit else depth
+
+
+def _place(choice: Choice, artwork: Artwork) -> Place:
+    return Place(getattr(artwork, choice.time), artwork.id)
+
+
+def _cursor(place: Place) -> str:
+    milliseconds = (place.at - _EPOCH) // timedelta(milliseconds=1)
+    return urlsafe_b64encode(f"{milliseconds} {place.artwork_id}".encode()).decode()
+
+
+def _read_cursor(cursor: str) -> Place:
+    try:
+        place = _PLACE.fullmatch(urlsafe_b64decode(cursor.encode()))
+    except ValueError:
+        place = None
+    if place is None:
+        raise StudioError("CURSOR_INVALID")
+    return Place(_EPOCH + timedelta(milliseconds=int(place[1])), place[2].decode())
+
+
+def _moment(field: str, text: str, of_day: time) -> datetime | None:
+    """A date, of which the first or the last moment is meant, or an instant; in UTC unless it says otherwise."""
+    if not text:
+        return None
+    try:
+        moment = datetime.combine(date.fromisoformat(text), of_day) if _DATE.fullmatch(text) else _instant(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValidationException(extra=[{"key": field}]) from error
+
+
+def _instant(text: str) -> datetime:
+    # Python alone would read forty digits in a row as an instant.
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("no date and time of day")
+    return datetime.fromisoformat(text)

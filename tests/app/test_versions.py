@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.client import Client, Json
+from tests.app.traces import Traces
+from tests.product import Product, new_artwork
+
+
+def watched(client: Client, answer: httpx.Response) -> Json:
+    assert answer.status_code == 202
+    assert answer.headers["location"] == f"/generation/jobs/{answer.json()['jobId']}"
+    for _ in client.watch(answer.json()["jobId"], patience_s=60):
+        pass
+    return client.get(f"/generation/jobs/{answer.json()['jobId']}")
+
+
+@pytest.mark.usefixtures("worker")
+def test_every_film_is_a_version_and_any_of_them_can_be_shown(
+    client: Client, http: httpx.Client, drawing: Path
+) -> None:
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    assert watched(client, http.post(f"{path}/regenerate"))["version"] == 1
+    first = http.get(path).json()
+    job = watched(client, http.post(f"{path}/regenerate", json={"text": " An owl reads. "}))
+    assert (job["version"], job["status"]) == (2, "succeeded")
+    second = http.get(path).json()
+    assert second["description"] == "An owl reads."
+    assert second["refinedText"] != first["refinedText"]
+    assert [version["version"] for version in second["versions"]] == [2, 1]
+    for version in second["versions"]:
+        assert client._bucket.get(version["videoUrl"]).status_code == 200, "an older film stays playable"
+    older = http.patch(path, json={"videoVersion": 1}).json()
+    assert (older["videoVersion"], [version["version"] for version in older["versions"]]) == (1, [2, 1])
+    assert client._bucket.get(older["videoUrl"]).content
+    watched(client, http.post(f"{path}/regenerate", json={}))
+    newest = http.get(path).json()
+    assert (newest["videoVersion"], newest["description"]) == (3, "An owl reads."), "what is new is shown"
+
+
+def test_a_second_tap_makes_no_second_version(
+    client: Client, http: httpx.Client, drawing: Path, traces: Traces
+) -> None:
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}/regenerate"
+    first, second = http.post(path).json(), http.post(path).json()
+    assert first["jobId"] == second["jobId"]
+    assert [artwork["last_version"] for artwork in traces.documents("artworks")] == [1]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_film_of_a_deleted_artwork_is_there_when_that_comes_back(
+    client: Client, http: httpx.Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave("never")
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    ordered = http.post(f"{path}/regenerate")
+    next(event for event in client.watch(ordered.json()["jobId"]) if event["step"] == "poll_video")
+    http.delete(path)
+    product.service.behave("")
+    assert watched(client, ordered)["status"] == "succeeded"
+    assert http.get("/gallery").json()["items"] == []
+    assert http.post(f"{path}/restore").json()["videoVersion"] == 1
