@@ -1,8 +1,8 @@
 // The public HTTP API, as one browser uses it.
 
-import { language, remembered, say } from "./words.js";
+import { forget, language, remembered, say } from "./words.js";
 
-const FINAL = ["succeeded", "failed", "needs_attention"];
+const FINAL = ["succeeded", "failed", "needs_attention", "canceled"];
 // The server says something on a stream every 10 s; one that is silent for longer than this is dead.
 const SILENCE_MS = 30_000;
 
@@ -23,6 +23,8 @@ export const get = async (path) => (await request(path)).json();
 export const getFile = async (path) => (await request(path)).blob();
 
 export const post = async (path, body = {}) => (await send("POST", path, body)).json();
+
+export const put = async (path, body) => (await send("PUT", path, body)).json();
 
 export const patch = async (path, body) => (await send("PATCH", path, body)).json();
 
@@ -113,21 +115,27 @@ function send(method, path, body) {
 let token = null;
 
 async function request(path, options = {}) {
-  const first = await call(path, options);
-  const answer = first.status === 401 && (await getToken()) ? await call(path, options) : first;
+  const first = await attempt(path, options);
+  const answer = first.status === 401 && (await getToken()) ? await attempt(path, options) : first;
   if (answer.ok) return answer;
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
 }
 
+/** From here on whoever uses this browser is somebody new. */
+export function forgetCaller() {
+  token = null;
+  forget("clientId");
+}
+
 async function getToken() {
   token = null;
-  const answer = await call("/init", { method: "POST" });
+  const answer = await attempt("/init", { method: "POST" });
   if (answer.ok) token = (await answer.json()).token;
   return token;
 }
 
-async function call(path, options) {
+async function attempt(path, options) {
   const caller = token ? { Authorization: `Bearer ${token}` } : { "X-Client-Id": remembered("clientId", newClientId) };
   try {
     return await fetch(path, { ...options, headers: { ...caller, "Accept-Language": language, ...options.headers } });

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from studio.exports import Export
 from studio.media_assets import Kind, MediaAsset
 from studio.media_links import MediaLinks
 
 STILL_MIME = "image/jpeg"
+ARCHIVE_MIME = "application/zip"
 
 
 class Links:
@@ -18,13 +20,18 @@ class Links:
     def to(self, asset: MediaAsset) -> str:
         return self._base + self._media_links.url(asset.key, asset.mime)
 
+    def to_archive(self, export: Export) -> str:
+        """Browsers save what is behind it."""
+        return f"{self._base}{self._media_links.url(export.key, ARCHIVE_MIME)}&download=1"
+
     def to_poster(self, film: MediaAsset) -> str | None:
         return self._still(film.poster_key)
 
     def to_thumb(self, asset: MediaAsset) -> str | None:
         """A small picture of an asset; the picture itself until there is one, and nothing for sound."""
-        own = self.to(asset) if asset.kind is Kind.IMAGE else None
-        return self._still(asset.thumb_key or asset.poster_key) or own
+        if small := self._still(asset.thumb_key or asset.poster_key):
+            return small
+        return self.to(asset) if asset.kind is Kind.IMAGE else None
 
     def _still(self, key: str | None) -> str | None:
         return self._base + self._media_links.url(key, STILL_MIME) if key else None
