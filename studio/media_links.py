@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import time
-from base64 import urlsafe_b64encode
+from hashlib import blake2b
 from urllib.parse import quote
 
 from studio.errors import StudioError
@@ -44,5 +44,6 @@ class MediaLinks:
 
     def _signature(self, key: str, mime: str, expires: str) -> str:
         # No line break is in a type or a number of ours, so no two links sign the same text.
-        digest = hmac.digest(self._key, f"{expires}\n{mime}\n{key}".encode(), "sha256")
-        return urlsafe_b64encode(digest[:18]).decode()
+        text = f"{expires}\n{mime}\n{key}".encode()
+        # Keyed by itself and a third of the price of an HMAC, which counts when a page of the gallery has eighty.
+        return blake2b(text, key=self._key, digest_size=18).hexdigest()

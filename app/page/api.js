@@ -2,7 +2,7 @@
 
 import { forget, language, remembered, say } from "./words.js";
 
-const FINAL = ["succeeded", "failed", "needs_attention"];
+const FINAL = ["succeeded", "failed", "needs_attention", "canceled"];
 // The server says something on a stream every 10 s; one that is silent for longer than this is dead.
 const SILENCE_MS = 30_000;
 

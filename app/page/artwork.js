@@ -46,7 +46,7 @@ async function throwAway(artwork) {
 function jobCard({ artworkId, job, videoUrl }, signal) {
   const makeFilm = (key) => button(key, () => makeAgain(artworkId), { class: "quiet" });
   if (!job) return makeFilm("makeFirst");
-  if (job.status === "succeeded") return videoUrl ? null : makeFilm("makeFirst");
+  if (["succeeded", "canceled"].includes(job.status)) return videoUrl ? null : makeFilm("makeFirst");
   if (job.error) {
     const retry = button("retry", () => change(() => post(`/generation/jobs/${job.jobId}/retry`)));
     return problemCard(job.error, job.status === "failed" && retry);
@@ -63,18 +63,21 @@ function progressCard(job, signal) {
     bar.value = progress;
     const current = status === "succeeded" ? rows.length : job.steps.findIndex(({ name }) => name === step);
     rows.forEach((row, position) => {
-      const here = { queued: "waiting", running: "running" }[status] ?? "failed";
+      const here = { queued: "waiting", running: "running", canceling: "running" }[status] ?? "failed";
       row.dataset.state = position < current ? "done" : position > current ? "waiting" : here;
       const percent = row.dataset.state === "running" && stepProgress ? ` ${stepProgress} %` : "";
       row.lastChild.textContent = say(`state.${row.dataset.state}`) + percent;
     });
     if (announced !== step) announce(say(`step.${step}`));
     announced = step;
+    cancel.disabled = !["queued", "running"].includes(status);
   }
+  const cancel = button("cancelFilm", () => change(() => post(`/generation/jobs/${job.jobId}/cancel`)),
+    { class: "quiet" });
   show(job);
   const card = el("section", { class: "card" },
     el("h2", {}, say("making")), bar, el("ol", { class: "steps" }, rows),
-    el("p", { class: "hint" }, say("makingHint")));
+    el("p", { class: "hint" }, say("makingHint")), cancel);
   watch(job.jobId, show, signal).then(async (ended) => {
     if (!ended || signal.aborted) return;
     await render();

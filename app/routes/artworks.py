@@ -12,6 +12,7 @@ from pymongo.client_session import ClientSession
 
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.orders import JobCreate, accepted, order
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
@@ -98,10 +99,14 @@ async def edit_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@delete("/artworks/{artwork_id:str}", status_code=204, sync_to_thread=True)
-def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
+@delete("/artworks/{artwork_id:str}", status_code=204)
+async def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
     """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS. Doing it twice changes nothing."""
-    run_in_transaction(studio.client, lambda session: edits.delete(studio, owner, artwork_id, session=session))
+
+    def change(session: ClientSession) -> None:
+        edits.delete(studio, owner, artwork_id, session=session)
+
+    await to_thread.run_sync(run_in_transaction, studio.client, change)
 
 
 @post("/artworks/{artwork_id:str}/restore", status_code=200)
@@ -117,7 +122,7 @@ async def restore_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,

@@ -15,6 +15,7 @@ from msgspec import Meta
 from actors import with_thumbnail
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
+from app.limits import Calls
 from app.orders import JobCreate, accepted, order
 from app.payloads import Key, Mime, Payload, Story
 from app.routes.artworks import ArtworkCreate, create
@@ -76,7 +77,7 @@ async def create_artwork_of_key(
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/audio/presign", status_code=201, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/audio/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
 def presign_audio(
     artwork_id: FromPath[str], data: JSONBody[AudioUpload], owner: Owner, studio: TheStudio
 ) -> UploadView:
@@ -86,7 +87,7 @@ def presign_audio(
     return view_upload(studio, door)
 
 
-@post("/artworks/{artwork_id:str}/audio/commit", status_code=201)
+@post("/artworks/{artwork_id:str}/audio/commit", status_code=201, counted_as=Calls.UPLOADS)
 async def commit_audio(
     artwork_id: FromPath[str],
     data: JSONBody[AudioKey],
@@ -106,7 +107,7 @@ async def commit_audio(
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/transcribe", status_code=202, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/transcribe", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def transcribe_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
@@ -122,7 +123,7 @@ def transcribe_artwork(
     return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
-@post("/artworks/{artwork_id:str}/run-llm", status_code=202, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/run-llm", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def refine_artwork(
     artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> Response[JobView]:
@@ -130,7 +131,7 @@ def refine_artwork(
     return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
-@post("/artworks/{artwork_id:str}/generate", status_code=202, sync_to_thread=True)
+@post("/artworks/{artwork_id:str}/generate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def generate_artwork(
     artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> Response[JobView]:
@@ -138,7 +139,7 @@ def generate_artwork(
     return _order(studio, owner, JobCreate(artwork_id=artwork_id), request)
 
 
-@post("/generation/jobs/from-key", status_code=202, sync_to_thread=True)
+@post("/generation/jobs/from-key", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
 def create_job_of_key(
     data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, request: AnyRequest
 ) -> Response[JobView]:

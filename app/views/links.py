@@ -29,8 +29,9 @@ class Links:
 
     def to_thumb(self, asset: MediaAsset) -> str | None:
         """A small picture of an asset; the picture itself until there is one, and nothing for sound."""
-        own = self.to(asset) if asset.kind is Kind.IMAGE else None
-        return self._still(asset.thumb_key or asset.poster_key) or own
+        if small := self._still(asset.thumb_key or asset.poster_key):
+            return small
+        return self.to(asset) if asset.kind is Kind.IMAGE else None
 
     def _still(self, key: str | None) -> str | None:
         return self._base + self._media_links.url(key, STILL_MIME) if key else None
