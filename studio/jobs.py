@@ -178,6 +178,9 @@ class Jobs:
     def get_live(self, artwork_id: str, kind: JobKind) -> Read[Job | None]:
         return self._reads.one({"artwork_id": artwork_id, "kind": kind, "live": True})
 
+    def list_live(self, artwork_id: str) -> Read[list[Job]]:
+        return self._reads.many({"artwork_id": artwork_id, "live": True})
+
     def get_newest(self, owner: str, artwork_id: str) -> Read[Job | None]:
         """The newest job of an artwork, finished or not."""
         return self._reads.one({"artwork_id": artwork_id, "owner": owner}, sort=[("created_at", -1)])

@@ -1,4 +1,4 @@
-// The page of one family: the gallery, a new story, one artwork, the bin.
+// The page of one family: the gallery, a new story, one artwork, the bin, growth.
 
 import { showArtwork } from "./artwork.js";
 import { showBin, showGallery } from "./gallery.js";
