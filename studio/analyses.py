@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.providers.interfaces import Reading
 from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record
@@ -19,6 +21,9 @@ class Analysis(Record, frozen=True, kw_only=True):
     made_of: str
     """A digest of the drawing and the story that were read."""
     reading: Reading
+
+
+INDEXES = [Index([("owner", ASCENDING)], name="owner", why="A client's readings, for export and erasure.")]
 
 
 class Analyses:

@@ -10,6 +10,7 @@ from pymongo.client_session import ClientSession
 from studio.artworks import Artwork
 from studio.errors import StudioError
 from studio.films import found, own_asset, refuse_while_filmed
+from studio.jobs import Job
 from studio.media_assets import Kind
 from studio.records import Document
 from studio.studio import Studio
@@ -37,10 +38,14 @@ def edit(studio: Studio, owner: str, artwork_id: str, wanted: Mapping[str, Any],
     return found(studio.artworks.edit(artwork, _stored(studio, artwork, changed), session=session))
 
 
-def delete(studio: Studio, owner: str, artwork_id: str, *, session: ClientSession) -> None:
-    """Put an artwork into the bin, also when it is there already. Raises StudioError("NOT_FOUND")."""
+def delete(studio: Studio, owner: str, artwork_id: str, *, session: ClientSession) -> list[Job]:
+    """Put an artwork into the bin; its live jobs, which nobody wants any more. Raises StudioError("NOT_FOUND").
+
+    One that is there already stays as it is.
+    """
     found(studio.artworks.get_kept(owner, artwork_id).now(session=session))
     studio.artworks.delete(owner, artwork_id, session=session)
+    return studio.jobs.list_live(artwork_id).now(session=session)
 
 
 def restore(studio: Studio, owner: str, artwork_id: str, *, session: ClientSession) -> Artwork:

@@ -198,6 +198,9 @@ class Jobs:
     def get_live(self, artwork_id: str, kind: JobKind) -> Read[Job | None]:
         return self._reads.one({"artwork_id": artwork_id, "kind": kind, "live": True})
 
+    def list_live(self, artwork_id: str) -> Read[list[Job]]:
+        return self._reads.many({"artwork_id": artwork_id, "live": True})
+
     def get_newest(self, owner: str, artwork_id: str) -> Read[Job | None]:
         """The newest job of an artwork, finished or not."""
         return self._reads.one({"artwork_id": artwork_id, "owner": owner}, sort=[("created_at", -1)])
@@ -251,6 +254,24 @@ class Jobs:
         on_day = {"finished_at": {"$gte": day, "$lt": day + timedelta(days=1)}, "status": {"$in": list(FINAL)}}
         for document in self._collection.find(on_day, FinishedJob.FIELDS):
             yield msgspec.convert(document, FinishedJob)
+
+    def busy_artworks(self, artwork_ids: set[str], *, session: ClientSession | None = None) -> set[str]:
+        """Which of these artworks have a job that is not finished."""
+        unfinished = {"artwork_id": {"$in": list(artwork_ids)}, "status": {"$in": UNFINISHED}}
+        return set(self._collection.distinct("artwork_id", unfinished, session=session))
+
+    def delete_of(self, artwork: Artwork, *, session: ClientSession) -> None:
+        self._collection.delete_many({"artwork_id": artwork.id, "owner": artwork.owner}, session=session)
+
+    def delete_failed_before(self, moment: datetime, *, limit: int) -> int:
+        """Forget jobs that failed or were canceled before a moment, at most `limit`; how many.
+
+        Those that need attention wait for a person: they may have cost something.
+        """
+        failed = {"status": {"$in": [JobStatus.FAILED, JobStatus.CANCELED]}, "finished_at": {"$lt": moment}}
+        ids = [document["_id"] for document in self._collection.find(failed, {"_id": 1}, limit=limit)]
+        # Asked again by the deletion: one of them may have been retried.
+        return self._collection.delete_many({"_id": {"$in": ids}, **failed}).deleted_count
 
     def create(self, artwork: Artwork, kind: JobKind, *, version: int, request_id: str, session: ClientSession) -> Job:
         """Store a new job at the first step it needs. Raises LiveJobExists."""

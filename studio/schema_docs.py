@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from studio.indexes import Index
+from studio.privacy import NOT_PERSONAL, OWNED
 from studio.schema import COLLECTIONS, Collection
 from studio.structs import doc_of, field_docs, structs_in
 
@@ -65,14 +66,21 @@ def page() -> str:
 
 def _collection(name: str, collection: Collection) -> Iterator[str]:
     yield f"## {name}\n"
-    about = doc_of(collection.record)
-    yield f"{about} Holds {collection.personal}.\n".lstrip()
+    yield f"{doc_of(collection.record)} {_belongs(name)}\n".lstrip()
     yield _fields(collection.record)
     for part in structs_in([collection.record])[1:]:
         yield f"`{part.__name__}`: {doc_of(part)}\n" if doc_of(part) else f"`{part.__name__}`:\n"
         yield _fields(part)
     if collection.indexes:
         yield _indexes(collection.indexes)
+
+
+def _belongs(name: str) -> str:
+    """Whose the documents are, which decides what becomes of them."""
+    if name in NOT_PERSONAL:
+        return f"**Not personal**: {NOT_PERSONAL[name]}."
+    owned = next(owned for owned in OWNED if owned.name == name)
+    return f"**Personal** (`{owned.owner_field}`): exported and erased with its client. {owned.about.en}."
 
 
 def _fields(record: type[msgspec.Struct]) -> str:

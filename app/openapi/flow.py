@@ -13,6 +13,8 @@ class Step:
     operation: str
     """Its operationId."""
     status: int = 200
+    or_status: int | None = None
+    """Another one that is as good, and the first one's description fits."""
     body: dict[str, Any] = field(default_factory=dict)
     """Fields in place of those of the example; None takes one away."""
     query: dict[str, str] = field(default_factory=dict)
@@ -75,8 +77,15 @@ FLOW = [
     Step("getReport", query={"period": "week", "range": "1", "tz": "Asia/Shanghai"}),
     Step("getReportPicture"),
     Step("getReportDocument"),
+    Step("getPrivacyNotice", saves={"noticeVersion": "version"}),
+    Step("updateConsents"),
+    Step("getConsents"),
+    Step("startExport", 202),
+    Step("getExport", or_status=202, again_while="answer.status === 'preparing'"),
     Step("deleteArtwork", 204),
     Step("restoreArtwork"),
     Step("healthz"),
     Step("getMetrics"),
+    Step("eraseData", 202, saves={"receiptId": "receiptId"}),
+    Step("getReceipt", again_while="answer.status === 'erasing'"),
 ]

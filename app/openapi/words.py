@@ -64,6 +64,7 @@ TAGS: dict[str, Text] = {
     "events": Text("事件", "Events"),
     "analyses": Text("画面解读", "Readings of drawings"),
     "grow": Text("成长", "Growth"),
+    "privacy": Text("隐私", "Privacy"),
     "lineage": Text("早期前端的接口", "For older front ends"),
     "health": Text("运行状况", "Health"),
     "metrics": Text("指标", "Figures"),
@@ -73,6 +74,7 @@ TAGS: dict[str, Text] = {
 PARAMETERS: dict[str, Text] = {
     "artworkId": Text("作品编号。", "The id of an artwork."),
     "jobId": Text("任务编号。", "The id of a job."),
+    "receiptId": Text("回执编号。", "The id of a receipt."),
     "cursor": Text(
         "上一页返回的 nextCursor；不填则从最新的开始。",
         "The nextCursor of the page before; the newest come first without.",
@@ -105,6 +107,13 @@ PARAMETERS: dict[str, Text] = {
 
 OPERATIONS: dict[str, str] = {
     "init": "登记客户端，并告诉它上传的限制。",
+    "get_privacy_notice": "这个部署保存什么、为什么、保存多久、还有谁会看到。任何人都可以查看，不需要客户端标识。",
+    "get_consents": "客户端同意了什么，以及每一次决定。",
+    "update_consents": "记录客户端的同意或撤回。这只是记录，不会因此关闭任何功能。",
+    "get_export": "最新一次导出的全部内容；没有时开始导出。",
+    "start_export": "重新导出全部内容。正在准备的不会重复开始；新的完成后，旧的会删除。",
+    "erase_data": "永久删除这个客户端的一切。回执说明进度，不含任何人的名字。",
+    "get_receipt": "删除进行到了哪里。凭回执即可查询，因为客户端已不存在。",
     "create_ticket": "取得一个短期凭证，在不能发送请求头时用它打开事件流。",
     "edit_artwork": "修改给出的各项，其余不变。用旧故事或旧画制作影片时，要等它完成才能更换。",
     "delete_artwork": "把作品放进回收站，保留 RETAIN_DELETED_DAYS 天。重复调用没有影响。",

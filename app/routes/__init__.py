@@ -17,6 +17,7 @@ from app.routes import (
     media,
     metrics,
     page,
+    privacy,
     tickets,
 )
 
@@ -32,6 +33,7 @@ _MODULES = (
     analyses,
     grow,
     lineage,
+    privacy,
     health,
     metrics,
     docs,

@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, UnsetType
 from pymongo.client_session import ClientSession
 
+from actors import wishes
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
@@ -102,10 +103,14 @@ async def edit_artwork(
 
 @delete("/artworks/{artwork_id:str}", status_code=204)
 async def delete_artwork(artwork_id: FromPath[str], owner: Owner, studio: TheStudio) -> None:
-    """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS. Doing it twice changes nothing."""
+    """Put an artwork into the bin, where it stays for RETAIN_DELETED_DAYS, and cancel what is being made of it.
+
+    Doing it twice changes nothing.
+    """
 
     def change(session: ClientSession) -> None:
-        edits.delete(studio, owner, artwork_id, session=session)
+        for job in edits.delete(studio, owner, artwork_id, session=session):
+            wishes.ask_to_cancel(job, session)
 
     await to_thread.run_sync(run_in_transaction, studio.client, change)
 

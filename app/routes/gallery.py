@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Annotated
 
 from litestar import get
@@ -12,17 +11,14 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ValidationException
 from litestar.params import FromQuery, QueryParameter
 
+from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.openapi import refusals
 from app.views import GalleryView, view_gallery
 from studio.artworks import Artwork, ArtworkStatus
-from studio.errors import StudioError
 from studio.gallery import SEARCH_DEPTH, Choice, Place
 from studio.studio import Studio
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# The milliseconds of a time that MongoDB can hold, and an id.
-_PLACE = re.compile(rb"(\d{1,14}) ([\w-]{1,64})")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTANT = re.compile(_DATE.pattern + r"T\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
@@ -62,8 +58,9 @@ async def list_gallery(
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> GalleryView:
     """The client's artworks, newest first."""
-    page, following = await _page(studio, owner, choice, after=_read_cursor(cursor) if cursor else None, limit=limit)
-    return await view_gallery(studio, links, owner, page, _cursor(following) if following else None)
+    after = Place(*read_cursor(cursor)) if cursor else None
+    page, following = await _page(studio, owner, choice, after=after, limit=limit)
+    return await view_gallery(studio, links, owner, page, cursor_of(*following) if following else None)
 
 
 async def _page(
@@ -81,21 +78,6 @@ async def _page(
 
 def _place(choice: Choice, artwork: Artwork) -> Place:
     return Place(getattr(artwork, choice.time), artwork.id)
-
-
-def _cursor(place: Place) -> str:
-    milliseconds = (place.at - _EPOCH) // timedelta(milliseconds=1)
-    return urlsafe_b64encode(f"{milliseconds} {place.artwork_id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> Place:
-    try:
-        place = _PLACE.fullmatch(urlsafe_b64decode(cursor.encode()))
-    except ValueError:
-        place = None
-    if place is None:
-        raise StudioError("CURSOR_INVALID")
-    return Place(_EPOCH + timedelta(milliseconds=int(place[1])), place[2].decode())
 
 
 def _moment(field: str, text: str, of_day: time) -> datetime | None:

@@ -69,6 +69,7 @@ class FilmOfKey(Payload, frozen=True, kw_only=True):
 @post(
     "/artworks/from-image-key",
     status_code=201,
+    counted_as=Calls.UPLOADS,
     responses=refusals(*MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED"),
 )
 async def create_artwork_of_key(

@@ -51,15 +51,26 @@ def test_a_second_tap_makes_no_second_version(
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_film_of_a_deleted_artwork_is_there_when_that_comes_back(
+def test_what_is_being_made_of_a_deleted_artwork_is_canceled(
     client: Client, http: httpx.Client, drawing: Path, product: Product
 ) -> None:
     product.service.behave("never")
     path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
     ordered = http.post(f"{path}/regenerate")
     next(event for event in client.watch(ordered.json()["jobId"]) if event["step"] == "poll_video")
-    http.delete(path)
+    assert http.delete(path).status_code == 204
+    assert watched(client, ordered)["status"] == "canceled"
+    assert http.post(f"{path}/restore").json()["status"] == "draft"
     product.service.behave("")
-    assert watched(client, ordered)["status"] == "succeeded"
-    assert http.get("/gallery").json()["items"] == []
-    assert http.post(f"{path}/restore").json()["videoVersion"] == 1
+    assert watched(client, http.post(f"{path}/regenerate"))["version"] == 2
+
+
+def test_an_order_that_nobody_began_goes_with_its_artwork(
+    client: Client, http: httpx.Client, drawing: Path, traces: Traces, product: Product
+) -> None:
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    ordered = http.post(f"{path}/regenerate").json()
+    http.delete(path)
+    assert [job["status"] for job in traces.documents("jobs")] == ["canceled"]
+    waiting = {"msg.args": ordered["jobId"], "state": {"$in": ["QUEUED", "DELAYED"]}}
+    assert product.studio.database["queue_default"].count_documents(waiting) == 0
