@@ -27,6 +27,7 @@ from app.origins import Origins
 from app.proxies import base_of
 from app.requests import JSONRequest, RequestLine
 from app.routes import ROUTES
+from app.sightings import Sightings
 from app.tokens import Tokens
 from app.views import Links
 from broker import MongoBroker
@@ -57,6 +58,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     identity = Identity(settings, tokens)
     limits = Limits(settings, studio.request_counters, identity)
     forecasts = Forecasts(studio, broker)
+    sightings = Sightings(studio.clients)
     media_door = MediaDoor(studio.objects, settings)
 
     def provide_links(request: AnyRequest) -> Links:
@@ -94,6 +96,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "links": Provide(provide_links, sync_to_thread=False),
         },
         guards=[limits.guard],
+        after_response=sightings.note,
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=JSONRequest,
         lifespan=[lifespan],

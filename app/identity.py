@@ -35,8 +35,10 @@ class Identity:
         self._tokens = tokens
 
     def provide_owner(self, scope: Scope) -> str:
-        """The owner id of the caller of a handler. Raises StudioError."""
-        return self.owner(ASGIConnection(scope))
+        """The owner id of the caller of a handler, which the scope keeps for who comes after. Raises StudioError."""
+        owner = self.owner(ASGIConnection(scope))
+        scope["state"]["owner"] = owner
+        return owner
 
     def owner(self, connection: Connection) -> str:
         """The owner id of the caller. Raises StudioError when nothing that counts says who that is."""

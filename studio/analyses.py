@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
+from pymongo import ASCENDING, IndexModel
 from pymongo.client_session import ClientSession
 
 from studio.providers.interfaces import Reading
@@ -19,6 +20,9 @@ class Analysis(Record, frozen=True, kw_only=True):
     made_of: str
     """A digest of the drawing and the story that were read."""
     reading: Reading
+
+
+INDEXES = [IndexModel([("owner", ASCENDING)], name="owner")]
 
 
 class Analyses:

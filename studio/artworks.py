@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio import gallery
 from studio.gallery import Choice, Place
+from studio.media_assets import MediaAsset
 from studio.providers.interfaces import Words
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
@@ -62,6 +64,12 @@ class Artwork(Record, frozen=True, kw_only=True):
     """When it went into the bin, out of which it can come back; None while it hangs in the gallery."""
 
     @property
+    def asset_ids(self) -> set[str]:
+        """Of all media it uses."""
+        films = [version.video_asset_id for version in self.versions]
+        return {asset_id for asset_id in (self.cover_asset_id, self.audio_asset_id, *films) if asset_id}
+
+    @property
     def shown_version(self) -> int | None:
         """The number of the film that is shown."""
         shown = (version.version for version in self.versions if version.video_asset_id == self.video_asset_id)
@@ -77,7 +85,10 @@ class ArtworkIDTaken(Exception):
     """An artwork has this id, whoever owns it. Raised through a transaction, which the server has aborted."""
 
 
-INDEXES = gallery.INDEXES
+INDEXES = [
+    *gallery.INDEXES,
+    IndexModel([("deleted_at", ASCENDING)], name="deleted", partialFilterExpression={"deleted_at": {"$type": "date"}}),
+]
 
 
 class Artworks:
@@ -236,6 +247,29 @@ class Artworks:
         """Say how the first film fares; an artwork that has one stays ready."""
         self._collection.update_one(
             {"_id": artwork_id, "video_asset_id": None}, change({"status": status}), session=session
+        )
+
+    def list_using(self, assets: Collection[MediaAsset]) -> Read[list[Artwork]]:
+        """The artworks that use some of these media, also those in the bin."""
+        ids = [asset.id for asset in assets]
+        uses = [{field: {"$in": ids}} for field in ("cover_asset_id", "audio_asset_id", "versions.video_asset_id")]
+        # The owners are there for the sake of the index.
+        owners = list({asset.owner for asset in assets})
+        return self._reads.many({"owner": {"$in": owners}, "$or": uses})
+
+    def list_deleted_before(self, moment: datetime, *, limit: int) -> Read[list[Artwork]]:
+        """What went into the bin before a moment."""
+        return self._reads.many({"deleted_at": {"$lt": moment}}, limit=limit)
+
+    def purge(self, artwork: Artwork, *, session: ClientSession) -> bool:
+        """Remove it for good, if it still is in the bin."""
+        binned = {"_id": artwork.id, "deleted_at": {"$eq": artwork.deleted_at, "$ne": None}}
+        return self._collection.delete_one(binned, session=session).deleted_count == 1
+
+    def forget_recording(self, owner: str, asset_id: str, *, session: ClientSession) -> None:
+        """Let the artworks that have this recording do without one."""
+        self._collection.update_many(
+            {"owner": owner, "audio_asset_id": asset_id}, change({"audio_asset_id": None}), session=session
         )
 
     def _change(self, artwork_id: str, fields: Document, *, session: ClientSession) -> None:

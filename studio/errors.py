@@ -318,6 +318,12 @@ REGISTRY: dict[str, ErrorKind] = {
             "Leave artworkId out, or use a new one from /upload/presign.",
         ),
     ),
+    "NOTICE_CHANGED": _row(
+        409,
+        930,
+        zh=("隐私说明已经更新。", "请重新阅读隐私说明，再记录同意或撤回。"),
+        en=("The privacy notice has changed.", "Read it again, and then say what you agree to."),
+    ),
     "RENDER_FAILED": _row(
         500,
         910,

@@ -235,6 +235,24 @@ class Jobs:
         for document in self._collection.find(on_day, FinishedJob.FIELDS):
             yield msgspec.convert(document, FinishedJob)
 
+    def busy_artworks(self, artwork_ids: set[str], *, session: ClientSession | None = None) -> set[str]:
+        """Which of these artworks have a job that is not finished."""
+        unfinished = {"artwork_id": {"$in": list(artwork_ids)}, "status": {"$in": UNFINISHED}}
+        return set(self._collection.distinct("artwork_id", unfinished, session=session))
+
+    def delete_of(self, artwork: Artwork, *, session: ClientSession) -> None:
+        self._collection.delete_many({"artwork_id": artwork.id, "owner": artwork.owner}, session=session)
+
+    def delete_failed_before(self, moment: datetime, *, limit: int) -> int:
+        """Forget jobs that failed or were canceled before a moment, at most `limit`; how many.
+
+        Those that need attention wait for a person: they may have cost something.
+        """
+        failed = {"status": {"$in": [JobStatus.FAILED, JobStatus.CANCELED]}, "finished_at": {"$lt": moment}}
+        ids = [document["_id"] for document in self._collection.find(failed, {"_id": 1}, limit=limit)]
+        # Asked again by the deletion: one of them may have been retried.
+        return self._collection.delete_many({"_id": {"$in": ids}, **failed}).deleted_count
+
     def create(self, artwork: Artwork, kind: JobKind, *, version: int, request_id: str, session: ClientSession) -> Job:
         """Store a new job at the first step it needs. Raises LiveJobExists."""
         steps = pipelines.plan_for(kind, artwork)

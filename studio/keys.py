@@ -18,8 +18,12 @@ _PLACE = re.compile(
 )
 
 
+_EXPORT = re.compile(r"clients/[\w-]+/exports/(?P<name>[\w-]+)\.zip")
+
+
 class Place(NamedTuple):
-    """What the key of any object of an artwork tells. The name is the id of an upload or an asset."""
+    """What the key of any object tells. The name is the id of an upload, an asset or an export; the last has no
+    artwork."""
 
     artwork_id: str
     folder: str
@@ -37,7 +41,16 @@ class Upload(NamedTuple):
 
 def object_key(owner: str, artwork_id: str, folder: str, version: int, file: str) -> str:
     """The key of a finished object; `folder` is original, thumb, audio, video, render or analysis."""
-    return f"clients/{owner}/artworks/{artwork_id}/{folder}/v{version}/{file}"
+    return f"{owner_prefix(owner)}artworks/{artwork_id}/{folder}/v{version}/{file}"
+
+
+def owner_prefix(owner: str) -> str:
+    """What the keys of all objects made for an owner begin with. Only imported films have keys of their own."""
+    return f"clients/{owner}/"
+
+
+def export_key(owner: str, export_id: str) -> str:
+    return f"{owner_prefix(owner)}exports/{export_id}.zip"
 
 
 def is_in_folder_of(owner: str, key: str) -> bool:
@@ -60,6 +73,8 @@ def parse_upload_key(key: str, owner: str) -> Upload | None:
 
 
 def parse_key(key: str) -> Place | None:
-    """The place of an artwork's object; None for any other key."""
+    """The place of an object that was made here; None for any other key."""
+    if export := _EXPORT.fullmatch(key):
+        return Place("", "exports", 0, export["name"])
     match = _PLACE.fullmatch(key)
     return Place(match["artwork_id"], match["folder"], int(match["version"]), match["name"]) if match else None

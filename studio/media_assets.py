@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -42,10 +44,15 @@ class MediaAsset(Record, frozen=True, kw_only=True):
     thumb_key: str | None = None
     """A small copy of a picture."""
 
+    @property
+    def keys(self) -> list[str]:
+        """Of all its objects."""
+        return [key for key in (self.key, self.poster_key, self.thumb_key) if key]
+
 
 INDEXES = [
     IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
-    IndexModel([("owner", ASCENDING), ("key", ASCENDING)], name="key"),
+    IndexModel([("key", ASCENDING), ("owner", ASCENDING)], name="key"),
     IndexModel(
         [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
     ),
@@ -68,6 +75,27 @@ class MediaAssets:
 
     def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
         return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})
+
+    def list_after(self, asset_id: str, *, limit: int) -> Read[list[MediaAsset]]:
+        """The next media in the order of their ids, whoever owns them; for walks through all of them."""
+        return self._reads.many({"_id": {"$gt": asset_id}}, sort=[("_id", ASCENDING)], limit=limit)
+
+    def list_of(self, owner: str, artwork_id: str, asset_ids: set[str]) -> Read[list[MediaAsset]]:
+        """What was uploaded or made for an artwork, and what else it uses."""
+        of_it = [{"artwork_id": artwork_id}, {"_id": {"$in": list(asset_ids)}}]
+        return self._reads.many({"owner": owner, "$or": of_it})
+
+    def delete(self, assets: Iterable[MediaAsset], *, session: ClientSession) -> None:
+        self._collection.delete_many({"_id": {"$in": [asset.id for asset in assets]}}, session=session)
+
+    def shared_keys(self, owner: str, keys: Iterable[str]) -> set[str]:
+        """Which of these objects somebody else's media are, too: an imported film can be."""
+        found = self._collection.find({"key": {"$in": list(keys)}, "owner": {"$ne": owner}}, {"key": 1})
+        return {document["key"] for document in found}
+
+    def list_outside(self, owner: str, prefix: str) -> Read[list[MediaAsset]]:
+        """Those whose objects lie elsewhere than under a prefix: films that were imported."""
+        return self._reads.many({"owner": owner, "key": {"$not": re.compile(f"^{re.escape(prefix)}")}})
 
     def load(self, asset_id: str) -> Read[MediaAsset | None]:
         """An asset whoever owns it; for actors only."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import boto3
 import msgspec
@@ -26,8 +26,9 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# One stream per transfer: the files are small, and a thread pool per call costs more than it brings.
-_TRANSFER = TransferConfig(use_threads=False)
+# One stream per transfer: the files are small, and a thread pool per call costs more than it brings. In parts only what
+# S3 takes in no other way: the parts of an upload that was killed stay in the bucket, where no listing shows them.
+_TRANSFER = TransferConfig(use_threads=False, multipart_threshold=5 * 1024**3)
 _CHUNK = 1 << 20
 
 MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
@@ -155,8 +156,18 @@ class ObjectStore:
 
     def upload(self, path: Path, key: str, *, mime: str) -> ObjectHead:
         """Store a file under a key, replacing what is there, and return what the store then holds."""
+        with path.open("rb") as file:
+            return self.upload_file(file, key, mime=mime)
+
+    def upload_file(self, file: IO[bytes], key: str, *, mime: str) -> ObjectHead:
+        """The same as `upload`, of an open file from where it stands; it is closed afterwards."""
         with _store_errors():
-            self._client.upload_file(str(path), self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+            try:
+                self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise StoreUnavailable("the bucket is missing") from error
+                raise
         head = self.head(key)
         if head is None:
             raise StoreUnavailable("the object just written is not there")
@@ -182,6 +193,18 @@ class ObjectStore:
             path = Path(folder) / key.rsplit("/", 1)[-1]
             self.download(key, path)
             yield path
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """An object's bytes, a piece at a time. Raises FileNotFoundError, with the first piece."""
+        with _store_errors():
+            try:
+                body = self._client.get_object(Bucket=self.bucket, Key=key)["Body"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] in MISSING:
+                    raise FileNotFoundError(key.rsplit("/", 1)[-1]) from error
+                raise
+            with body:
+                yield from body.iter_chunks(_CHUNK)
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error."""

@@ -43,6 +43,7 @@ def _belonging(studio: Studio, places: dict[str, Place]) -> set[str]:
     """The keys among these whose object belongs to something, or that nothing here knows about."""
     uploads = studio.announced_uploads.known_among({name.partition("-")[2] for name in _names(places, "upload")})
     films = studio.jobs.unfinished_films({place.artwork_id for place in places.values() if place.folder == "render"})
+    exports = studio.exports.known_among(_names(places, "exports"))
     media = studio.media_assets.keys_of(_names(places, "original", "audio", "video", "thumb"))
 
     def belongs(key: str, place: Place) -> bool:
@@ -51,6 +52,8 @@ def _belonging(studio: Studio, places: dict[str, Place]) -> set[str]:
                 return place.name.partition("-")[2] in uploads
             case "render":
                 return (place.artwork_id, place.version) in films
+            case "exports":
+                return place.name in exports
             case "original" | "audio" | "video" | "thumb":
                 return key in media
             case _:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
+
+from pymongo.client_session import ClientSession
 
 from studio.errors import StudioError
 from studio.media_assets import Kind, MediaAssets
@@ -47,6 +50,11 @@ class Profiles:
 
     def get(self, owner: str) -> Read[Profile | None]:
         return self._reads.one({"_id": owner})
+
+    def avatars(self, owners: Iterable[str], *, session: ClientSession | None = None) -> set[str]:
+        """The media that these owners have chosen as pictures of themselves."""
+        found = self._collection.find({"_id": {"$in": list(owners)}}, {"avatar_asset_id": 1}, session=session)
+        return {document["avatar_asset_id"] for document in found if document.get("avatar_asset_id")}
 
     def change(self, owner: str, fields: dict[str, Any]) -> Profile:
         """Change the fields that are given; the first time makes the profile.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from bson.codec_options import CodecOptions
-from pymongo import ReturnDocument
+from pymongo import MongoClient, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
@@ -75,6 +75,12 @@ def upsert(
     )
     assert stored is not None  # noqa: S101 (an upsert that returns the document after it returns one)
     return stored
+
+
+def server_time(client: MongoClient[Document]) -> datetime:
+    """The database's clock, aware UTC."""
+    now: datetime = client.admin.command("hello")["localTime"]
+    return now.replace(tzinfo=UTC)
 
 
 def change(fields: Document, **operators: Document) -> Document:

@@ -8,13 +8,24 @@ from typing import NamedTuple
 import msgspec
 from pymongo import IndexModel
 
-from studio import announced_uploads, artworks, events, jobs, media_assets, request_counters
-from studio.analyses import Analysis
-from studio.clients import Client
+from studio import (
+    analyses,
+    announced_uploads,
+    artworks,
+    clients,
+    erasures,
+    events,
+    exports,
+    jobs,
+    media_assets,
+    request_counters,
+)
+from studio.consents import Consents
 from studio.migration_records import MigrationRecord
 from studio.profiles import Profile
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
+from studio.walks import Walk
 
 
 class Collection(NamedTuple):
@@ -23,17 +34,21 @@ class Collection(NamedTuple):
 
 
 COLLECTIONS: dict[str, Collection] = {
-    "clients": Collection(Client),
+    "clients": Collection(clients.Client, clients.INDEXES),
     "artworks": Collection(artworks.Artwork, artworks.INDEXES),
-    "uploads": Collection(announced_uploads.AnnouncedUpload, announced_uploads.INDEXES),
     "media_assets": Collection(media_assets.MediaAsset, media_assets.INDEXES),
+    "uploads": Collection(announced_uploads.AnnouncedUpload, announced_uploads.INDEXES),
     "jobs": Collection(jobs.Job, jobs.INDEXES),
-    "ai_analyses": Collection(Analysis),
+    "ai_analyses": Collection(analyses.Analysis, analyses.INDEXES),
     "events": Collection(events.Event, events.INDEXES),
     "event_counters": Collection(events.EventCounter),
+    "consents": Collection(Consents),
+    "exports": Collection(exports.Export, exports.INDEXES),
+    "erasures": Collection(erasures.Erasure, erasures.INDEXES),
     "step_times": Collection(StepTime),
     "statistics": Collection(DayOfJobs),
-    "profiles": Collection(Profile),
+    "walks": Collection(Walk),
     request_counters.COLLECTION: Collection(request_counters.RequestCounter, request_counters.INDEXES),
+    "profiles": Collection(Profile),
     "migrations": Collection(MigrationRecord),
 }

@@ -117,8 +117,16 @@ class Settings(BaseSettings):
     poll_limit_s: float = 600.0
     """A clip that is not there this long after its submission counts as never coming."""
 
+    retain_uploads_hours: int = Field(default=24, ge=1)
+    """How long an upload waits for its commit."""
+    retain_failed_days: int = Field(default=7, ge=2)
+    """How long the record of a job that failed is kept, and media that no artwork came to use."""
     retain_deleted_days: int = Field(default=30, ge=1)
     """How long a deleted artwork can be restored."""
+    retain_inactive_months: int = Field(default=12, ge=0)
+    """A client who was not here for so long is erased; 0 means never."""
+    recordings: str = Field(default="keep", pattern=r"^(keep|days:[1-9]\d{0,3}|transcribe_then_delete)$")
+    """How long recordings are kept: with their artworks, for a number of days, or until they are written down."""
 
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""

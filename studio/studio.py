@@ -13,7 +13,10 @@ from studio.analyses import Analyses
 from studio.announced_uploads import AnnouncedUploads
 from studio.artworks import Artworks
 from studio.clients import Clients
+from studio.consents import ConsentRecords
+from studio.erasures import Erasures
 from studio.events import Events
+from studio.exports import Exports
 from studio.jobs import Jobs
 from studio.media_assets import MediaAssets
 from studio.media_links import MediaLinks
@@ -28,6 +31,7 @@ from studio.settings import Settings
 from studio.statistics import Statistics
 from studio.step_times import StepTimes
 from studio.submissions import Submissions
+from studio.walks import Walks
 
 _CLIENT_OPTIONS: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
@@ -50,7 +54,7 @@ class Studio:
         self.objects = ObjectStore(settings)
         self.media_links = MediaLinks(settings)
         self.providers = Providers(settings, self.objects)
-        self.clients = Clients(self.database["clients"])
+        self.clients = Clients(self.database["clients"], self.loops)
         self.announced_uploads = AnnouncedUploads(self.database["uploads"], self.loops)
         self.media_assets = MediaAssets(self.database["media_assets"], self.loops)
         self.artworks = Artworks(self.database["artworks"], self.loops)
@@ -58,10 +62,14 @@ class Studio:
         self.events = Events(self.database["events"], self.database["event_counters"], self.loops)
         self.profiles = Profiles(self.database["profiles"], self.loops, self.media_assets)
         self.jobs = Jobs(self.database["jobs"], self.loops, self.events)
-        self.request_counters = RequestCounters(self.loops)
+        self.consents = ConsentRecords(self.database["consents"], self.loops)
+        self.exports = Exports(self.database["exports"], self.loops)
+        self.erasures = Erasures(self.database["erasures"], self.loops)
+        self.walks = Walks(self.database["walks"])
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
+        self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""

@@ -1,6 +1,6 @@
 // The public HTTP API, as one browser uses it.
 
-import { language, remembered, say } from "./words.js";
+import { forget, language, remembered, say } from "./words.js";
 
 const FINAL = ["succeeded", "failed", "needs_attention", "canceled"];
 // The server says something on a stream every 10 s; one that is silent for longer than this is dead.
@@ -23,6 +23,8 @@ export const get = async (path) => (await request(path)).json();
 export const getFile = async (path) => (await request(path)).blob();
 
 export const post = async (path, body = {}) => (await send("POST", path, body)).json();
+
+export const put = async (path, body) => (await send("PUT", path, body)).json();
 
 export const patch = async (path, body) => (await send("PATCH", path, body)).json();
 
@@ -118,6 +120,12 @@ async function request(path, options = {}) {
   if (answer.ok) return answer;
   const isProblem = answer.headers.get("Content-Type")?.startsWith("application/problem+json");
   throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
+}
+
+/** From here on whoever uses this browser is somebody new. */
+export function forgetCaller() {
+  token = null;
+  forget("clientId");
 }
 
 async function getToken() {

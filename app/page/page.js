@@ -3,13 +3,14 @@
 import { showArtwork } from "./artwork.js";
 import { showBin, showGallery } from "./gallery.js";
 import { showGrow } from "./grow.js";
+import { showPrivacy } from "./privacy.js";
 import { render, start } from "./router.js";
 import { showNew } from "./story.js";
 import { language, say, setLanguage } from "./words.js";
 
 const VIEWS = [
   [/^#\/new$/, showNew], [/^#\/artworks\/([\w-]+)$/, showArtwork], [/^#\/bin$/, showBin],
-  [/^#\/grow(?:\/(week|month))?$/, showGrow], [/^/, showGallery],
+  [/^#\/grow(?:\/(week|month))?$/, showGrow], [/^#\/privacy$/, showPrivacy], [/^/, showGallery],
 ];
 
 function speak() {

@@ -16,6 +16,12 @@ export function remembered(name, make) {
   return localStorage.getItem(key);
 }
 
+export const keep = (name, value) => localStorage.setItem(`huaban.${name}`, value);
+
+export const kept = (name) => localStorage.getItem(`huaban.${name}`);
+
+export const forget = (name) => localStorage.removeItem(`huaban.${name}`);
+
 export function say(key, values = {}) {
   return everything[language][key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }

@@ -15,10 +15,26 @@ from app.routes import (
     lineage,
     media,
     page,
+    privacy,
     tickets,
 )
 
-_MODULES = (init, tickets, media, images, artworks, gallery, generation, events, analyses, grow, lineage, health, page)
+_MODULES = (
+    init,
+    media,
+    images,
+    artworks,
+    gallery,
+    generation,
+    events,
+    analyses,
+    grow,
+    lineage,
+    privacy,
+    tickets,
+    health,
+    page,
+)
 
 ROUTES = [handler for module in _MODULES for handler in vars(module).values() if isinstance(handler, BaseRouteHandler)]
 

@@ -97,7 +97,7 @@ async def cancel_job(
     return accepted(stopped, request, await forecasts.of(stopped))
 
 
-@post("/generation/jobs/{job_id:str}/capture", status_code=200)
+@post("/generation/jobs/{job_id:str}/capture", status_code=200, counted_as=Calls.JOBS)
 async def capture_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, *, request: AnyRequest
 ) -> Response[CaptureView]:

@@ -14,6 +14,16 @@ from app.views.grow import ProfileView, ReportView, view_profile, view_report
 from app.views.jobs import CaptureView, JobsView, JobView, view_capture, view_event, view_job
 from app.views.links import Links
 from app.views.media import ImagesView, MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
+from app.views.privacy import (
+    ConsentsView,
+    ExportView,
+    NoticeView,
+    ReceiptView,
+    view_consents,
+    view_export,
+    view_notice,
+    view_receipt,
+)
 from app.views.view import View
 
 __all__ = [
@@ -21,6 +31,8 @@ __all__ = [
     "ArtworkSummary",
     "ArtworkView",
     "CaptureView",
+    "ConsentsView",
+    "ExportView",
     "FilmStoryView",
     "GalleryView",
     "ImagesView",
@@ -28,7 +40,9 @@ __all__ = [
     "JobsView",
     "Links",
     "MediaAssetView",
+    "NoticeView",
     "ProfileView",
+    "ReceiptView",
     "ReportView",
     "UploadView",
     "UploadedView",
@@ -37,11 +51,15 @@ __all__ = [
     "view_artwork",
     "view_asset",
     "view_capture",
+    "view_consents",
     "view_event",
+    "view_export",
     "view_film_story",
     "view_gallery",
     "view_job",
+    "view_notice",
     "view_profile",
+    "view_receipt",
     "view_report",
     "view_upload",
     "view_uploaded",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from studio.exports import Export
 from studio.media_assets import Kind, MediaAsset
 from studio.media_links import MediaLinks
 
 STILL_MIME = "image/jpeg"
+ARCHIVE_MIME = "application/zip"
 
 
 class Links:
@@ -17,6 +19,10 @@ class Links:
 
     def to(self, asset: MediaAsset) -> str:
         return self._base + self._media_links.url(asset.key, asset.mime)
+
+    def to_archive(self, export: Export) -> str:
+        """Browsers save what is behind it."""
+        return f"{self._base}{self._media_links.url(export.key, ARCHIVE_MIME)}&download=1"
 
     def to_poster(self, film: MediaAsset) -> str | None:
         return self._still(film.poster_key)

@@ -7,7 +7,6 @@ from litestar.routes import HTTPRoute
 
 from app.dependencies import resolve_in_turn
 
-
 Number = NamedDependency[int]
 
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -13,13 +16,20 @@ from structlog.stdlib import ProcessorFormatter
 from app import samples
 from app.client import Client
 from studio.errors import StudioError
+from tests.app.described import call_of, operations
 from tests.app.traces import Traces
-from tests.app.uploads import put
+from tests.app.uploads import picture, put
 from tests.product import Product, new_artwork
+from tests.waiting import eventually
 
 TITLE = "TheTitleThatNobodyLogs"
 STORY = "TheStoryThatNobodyLogs flies over the moon."
+HEARD = "TheTranscriptThatNobodyLogs"
+FILE_NAME = "TheFileNameThatNobodyLogs.png"
+MARKS = ("TheTitleThat", "TheStoryThat", "TheTranscriptThat", "TheFileNameThat")
 VOICE = Path(samples.__file__).parent / "story.ogg"
+# What opens something to whoever has it: signatures of both kinds of addresses, tokens and tickets.
+_KEYS = re.compile(r"[?&]s=([\w-]{20,})|X-Amz-Signature=(\w+)|(eyJ[\w-]+\.[\w-]+\.[\w-]+)")
 
 
 @pytest.fixture
@@ -37,39 +47,91 @@ def lines(product: Product) -> Iterator[io.StringIO]:
     root.removeHandler(handler)
 
 
-def drive(client: Client, http: httpx.Client, drawing: Path) -> str:
-    """The whole flow with words that can be told again, and every way to be refused on the way; the job's id."""
+def drive(client: Client, http: httpx.Client, drawing: Path) -> dict[str, str]:
+    """The whole flow with words that can be told again, and every way to be refused on the way; things by name."""
     http.post("/init")
     voice = client.upload(VOICE, "audio")["mediaAssetId"]
-    artwork = new_artwork(client, drawing, title=TITLE, story=STORY, audioAssetId=voice)
-    job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"], "text": STORY})
+    artwork = new_artwork(client, drawing, title=TITLE, story="", audioAssetId=voice)
+    job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
     assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
     shown = client.get(f"/artworks/{artwork['artworkId']}")
+    assert shown["transcript"] == HEARD
     client._bucket.get(shown["videoUrl"])
-    http.get("/gallery")
-    http.get(f"/ai/analyses/{artwork['artworkId']}")
+    again = client.post("/generation/jobs", {"artworkId": artwork["artworkId"], "text": STORY})
+    assert [event["status"] for event in client.watch(again["jobId"], patience_s=60)][-1] == "succeeded"
     http.post("/media/commit", json=put(client, STORY.encode()))
     http.post("/media/commit", json={"key": STORY})
     http.post("/artworks", json={"title": TITLE * 10, "description": [STORY]})
     http.post("/artworks", content=f'{{"title": "{TITLE}'.encode())
-    http.get(f"/artworks/{TITLE}")
     http.get(f"/{TITLE}?story={STORY}")
     http.get("/gallery", params={"cursor": TITLE, "limit": STORY})
-    return str(job["jobId"])
+    export = client.post("/api/v1/privacy/export")
+    eventually(lambda: client.get("/api/v1/privacy/export")["status"] == "ready")
+    key = urlsplit(shown["coverUrl"]).path.removeprefix("/media/")
+    return {"artwork_id": artwork["artworkId"], "job_id": job["jobId"], "key": key, "export_id": export["exportId"]}
+
+
+def call_everything(http: httpx.Client, things: dict[str, str]) -> set[tuple[str, str]]:
+    """Call each operation of the API with words that can be told again wherever there is room for words.
+
+    Once with ids of the client's own, and once with words in their places; what takes things away comes last. Returns
+    what was called.
+    """
+    found = sorted(operations(http.get("/schema/openapi.json").json()), key=lambda one: one.method == "DELETE")
+    for operation in found:
+        for known in (things, {}):
+            named = {slot: known.get(slot.name, TITLE) for slot in operation.slots}
+            sent = call_of(operation, named)
+            sent["params"] = {**sent.get("params", {}), "q": STORY, "title": TITLE}
+            if "json" in sent:
+                sent["json"] = {**sent["json"], "title": TITLE, "description": STORY, "text": STORY, "nickname": TITLE}
+            if "files" in sent:
+                sent["files"] = {name: (FILE_NAME, picture()) for name in sent["files"]}
+            # An event stream has no end.
+            with http.stream(**sent) as answer:
+                if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                    answer.read()
+    return {(operation.method, operation.path) for operation in found}
 
 
 @pytest.mark.usefixtures("worker")
 def test_no_line_tells_words_ids_keys_or_addresses(
-    client: Client, http: httpx.Client, drawing: Path, lines: io.StringIO, traces: Traces
+    client: Client,
+    drawing: Path,
+    lines: io.StringIO,
+    traces: Traces,
+    product: Product,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    job_id = drive(client, http, drawing)
+    http = client._api
+    monkeypatch.setattr(import_module("actors.erase_client"), "LOOK_AGAIN_MS", 100)
+    monkeypatch.setattr(product.studio.providers.transcriber, "transcribe", lambda _path: HEARD)
+    answers: list[str] = []
+    for one in (http, client._bucket):
+        one.event_hooks["response"].append(lambda answer: answers.append(told_by(answer)))
+    things = drive(client, http, drawing)
+    called = call_everything(http, things)
+    receipt_id = http.delete("/api/v1/privacy/data").json()["receiptId"]
+    eventually(lambda: http.get(f"/api/v1/privacy/receipts/{receipt_id}").json()["status"] == "erased")
     # What the test's own client and the test's web server log is not the product's; `huaban api` turns the latter off.
     logged = [line for line in map(json.loads, lines.getvalue().splitlines()) if not ours_to_test(line["logger"])]
-    assert any(line.get("job_id") == job_id for line in logged), "the worker's lines are here"
-    assert any(line["event"] == "request" and line.get("route") == "/artworks/{artwork_id}" for line in logged)
+    assert any(line.get("job_id") == things["job_id"] for line in logged), "the worker's lines are here"
+    routes = {(line["method"], line["route"]) for line in logged if line["event"] == "request"}
+    assert len(called) > 20
+    assert called <= {(method, re.sub(r":\w+", "", route)) for method, route in routes}, "every operation was called"
     text = "\n".join(json.dumps(line, ensure_ascii=False) for line in logged)
-    for secret in (TITLE, "TheStoryThat", http.headers["x-client-id"], "X-Amz-Signature", "clients/", traces.owner):
+    keys = {next(filter(None, match)) for answer in answers for match in _KEYS.findall(answer)}
+    assert len(keys) > 10
+    for secret in (*MARKS, http.headers["x-client-id"], "X-Amz-Signature", "clients/", traces.owner, *keys):
         assert secret not in text
+
+
+def told_by(answer: httpx.Response) -> str:
+    """What was asked and answered, but for streams."""
+    kind = answer.headers.get("content-type", "")
+    is_text = kind.startswith("application/") and "json" in kind
+    return f"{answer.request.url} {answer.headers.get('location', '')} {answer.read().decode() if is_text else ''}"
 
 
 def ours_to_test(logger: str) -> bool:
