@@ -5,7 +5,7 @@ from litestar import Litestar, get
 from litestar.di import NamedDependency, Provide
 from litestar.routes import HTTPRoute
 
-from app.dependencies import resolve_in_turn
+from app.injection import resolve_in_turn
 
 Number = NamedDependency[int]
 
