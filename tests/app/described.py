@@ -11,7 +11,7 @@ from app.client import Json
 
 _NAMES_A_THING = re.compile(r"(?:\w*_)?(?:id|key)s?|\w*(?:Id|Key)s?")
 # What the types alone do not tell.
-_SAMPLES = {"mime": "image/png"}
+_SAMPLES = {"type": "image", "mime": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def _sample(schema: Json, description: Json) -> Json:
 def _value(name: str, schema: Json, description: Json) -> Any:
     resolved = _resolved(schema, description)
     if "enum" in resolved:
-        return resolved["enum"][0]
+        wanted = _SAMPLES.get(name)
+        return wanted if wanted in resolved["enum"] else resolved["enum"][0]
     if resolved.get("type") == "object":
         return _sample(resolved, description)
     number = int(resolved.get("minimum", 1))
