@@ -22,7 +22,8 @@ from app.injection import resolve_in_turn
 from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor
-from app.metrics import QueueFigures
+from app.metrics import StoredFigures
+from app.options import name_all_methods
 from app.origins import Origins
 from app.proxies import base_of
 from app.requests import JSONRequest, RequestLine
@@ -54,7 +55,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
-    queue_figures = QueueFigures(broker)
+    stored_figures = StoredFigures(studio, broker)
     tokens = Tokens(settings)
     identity = Identity(settings, tokens)
     limits = Limits(settings, studio.request_counters, identity)
@@ -94,7 +95,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "limits": Provide(lambda: limits, sync_to_thread=False),
             "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
-            "queue_figures": Provide(lambda: queue_figures, sync_to_thread=False),
+            "stored_figures": Provide(lambda: stored_figures, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },
         guards=[limits.guard],
@@ -109,6 +110,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
         # Our own line per request says less than the framework's: no address, no body, no header.
         logging_config=None,
     )
+    name_all_methods(litestar)
     resolve_in_turn(litestar)
     app: ASGIApp = HeadOfGet(litestar)
     if settings.s3_front:

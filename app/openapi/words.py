@@ -169,7 +169,7 @@ OPERATIONS: dict[str, str] = {
         "流结束后浏览器会重新连接；没有新的事件时，204 让它停下。"
     ),
     "get_analysis": "对作品画面的最新解读。",
-    "get_metrics": "本进程回应了哪些请求、用了多久，以及队列的情况，为 Prometheus 文本格式。",
+    "get_metrics": "本进程回应了哪些请求、用了多久，以及队列、任务和步骤的情况，为 Prometheus 文本格式。",
     "healthz": "数据库和文件存储有响应、等待的工作有人处理时为 200，否则为 503。",
 }
 """By the name of the handler. The first sentence is the summary."""

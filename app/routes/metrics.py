@@ -5,11 +5,11 @@ from __future__ import annotations
 from litestar import Response, get
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from app.dependencies import TheHub, TheQueueFigures
+from app.dependencies import TheHub, TheStoredFigures
 from app.metrics import exposition
 
 
 @get("/metrics", sync_to_thread=True, media_type="text/plain")
-def get_metrics(queue_figures: TheQueueFigures, hub: TheHub) -> Response[str]:
-    """What this process has answered and how fast, and how the queues are, in Prometheus' text format."""
-    return Response(exposition(queue_figures, watchers=hub.watchers), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+def get_metrics(stored_figures: TheStoredFigures, hub: TheHub) -> Response[str]:
+    """What this process has answered and how fast, and how queues, jobs and steps are, in Prometheus' text format."""
+    return Response(exposition(stored_figures, watchers=hub.watchers), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from app import metrics
 from app.client import Client
 from broker.stats import QueueStats
+from studio.jobs import FinishedJob, JobStatus
+from studio.pipelines import JobKind
 from tests.product import Product, new_artwork
 
 Figure = Callable[..., float]
@@ -64,6 +67,25 @@ def test_queues_tell_what_waits(
     assert figure("huaban_queue_messages", queue="default", state="dead") == 0
     assert figure("huaban_queue_oldest_ready_seconds", queue="default") >= 0
     assert figure("huaban_database_up") == 1
+
+
+def test_jobs_and_steps_tell_how_they_went(product: Product, figure: Figure) -> None:
+    statistics, day = product.studio.statistics, datetime(2100, 1, 1, tzinfo=UTC)
+    ended = [
+        FinishedJob(kind=JobKind.VIDEO, status=JobStatus.SUCCEEDED, finished_at=day, started_at=day),
+        FinishedJob(kind=JobKind.VIDEO, status=JobStatus.FAILED, finished_at=day),
+    ]
+    statistics.put_day(day, ended)
+    steps = product.studio.database["step_times"]
+    times = {"created_at": day, "updated_at": day}
+    steps.insert_one({"_id": "t", "kind": "video", "step": "t", "provider": "p", "seconds": [3.0, 1.0, 2.0], **times})
+    try:
+        assert figure("huaban_jobs_of_day", kind="video", outcome="succeeded") == 1
+        assert figure("huaban_jobs_of_day", kind="video", outcome="failed") == 1
+        assert figure("huaban_step_seconds", kind="video", step="t", provider="p") == 2
+    finally:
+        product.studio.database["statistics"].delete_many({"day": day})
+        steps.delete_one({"_id": "t"})
 
 
 def test_open_streams_are_counted(client: Client, http: httpx.Client, drawing: Path, figure: Figure) -> None:

@@ -63,7 +63,7 @@ def make_things(url: str, client_id: str) -> dict[str, str]:
         cover = client.upload(work.drawing, "image")
         artwork = client.post("/artworks", {"coverAssetId": cover["mediaAssetId"], "description": work.story})
         job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
-        return {"artworkId": artwork["artworkId"], "jobId": job["jobId"]}
+        return {"artworkId": artwork["artworkId"], "jobId": job["jobId"], "key": cover["key"]}
 
 
 def configured(known: dict[str, str]) -> str:
