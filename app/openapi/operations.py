@@ -17,7 +17,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import RequestBody
 from litestar.params import BodyKwarg
 from litestar.routes import HTTPRoute
-from litestar.types import Empty
+from litestar.types import Empty, Method
 from litestar.typing import FieldDefinition
 from litestar.utils.helpers import unwrap_partial
 
@@ -25,6 +25,8 @@ from app.openapi.parameters import Parameter, camel, parameter_of, path_paramete
 from app.openapi.refusals import Refused
 
 Json = dict[str, Any]
+
+_METHODS: tuple[Method, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Body(NamedTuple):
@@ -99,8 +101,10 @@ def operations_of(app: Litestar) -> Iterator[Operation]:
         path = route.path_format
         for name in route.path_parameters:
             path = path.replace(f"{{{name}}}", f"{{{camel(name)}}}")
-        for method, (handler, _) in route.route_handler_map.items():
-            if handler.resolve_include_in_schema() and method != "HEAD":
+        # The framework has them in no order.
+        for method in filter(route.route_handler_map.__contains__, _METHODS):
+            handler, _ = route.route_handler_map[method]
+            if handler.resolve_include_in_schema():
                 sent = [
                     parameter for name, field in _fields_of(handler).items() if (parameter := parameter_of(name, field))
                 ]
