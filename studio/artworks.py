@@ -37,19 +37,25 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     job_id: str
+    """The job that made it."""
     video_asset_id: str
+    """The film."""
     created_at: datetime
 
 
 class Artwork(Record, frozen=True, kw_only=True):
     owner: str
     title: str
+    """As the family calls it; may be empty."""
     description: str
     """The story as it was typed; empty when it was only told."""
     cover_asset_id: str | None
+    """The drawing."""
     audio_asset_id: str | None
+    """The recording."""
     status: ArtworkStatus = ArtworkStatus.DRAFT
     favourite: bool = False
+    """Marked by the family."""
     transcript: str | None = None
     """What a recogniser heard in the recording; None when there is none or it could not tell."""
     heard: bool = False
@@ -59,6 +65,7 @@ class Artwork(Record, frozen=True, kw_only=True):
     video_asset_id: str | None = None
     """The film that is shown: the newest, or the one that was chosen after that was made."""
     versions: list[Version] = msgspec.field(default_factory=list)
+    """All its films, the oldest first."""
     last_version: int = 0
     """The number given to the newest try at a film, finished or not."""
     deleted_at: datetime | None = None
