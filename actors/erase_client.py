@@ -49,16 +49,25 @@ def erase_client(receipt_id: str) -> None:
         return
     if erasure.batch:
         remove_objects(erasure, erasure.batch)
+        reschedule_current(delay_ms=0)
+        return
     ids = privacy.list_ids(studio.database, erasure.owner, limit=BATCH)
     messages = naming.list_naming(broker, [erasure.owner, *named_by(ids)])
     if is_stopping(erasure.owner, messages):
         return
     sizes = sizes_of_objects(erasure.owner, ids)
     if not (ids or messages or sizes):
-        studio.erasures.finish(erasure)
-        log.info("client_erased")
+        if studio.erasures.finish(erasure):
+            log.info("client_erased")
+        else:
+            reschedule_current(delay_ms=STOPPING_MS)
         return
-    if sizes and (batch := studio.erasures.open_batch(erasure, sizes)):
+    if sizes:
+        batch = studio.erasures.open_batch(erasure, sizes)
+        if batch is None:
+            # Somebody else is at it, and until those objects are noted nothing may go that leads to them.
+            reschedule_current(delay_ms=STOPPING_MS)
+            return
         remove_objects(erasure, batch)
     run_in_transaction(studio.client, partial(remove_documents, erasure, erasure.owner, ids, messages))
     is_more = len(sizes) >= BATCH or any(len(some) == BATCH for some in ids.values())

@@ -17,10 +17,11 @@ from studio.pipelines import NEEDS_NEW_CLIP, POLL_VIDEO
 
 
 def retry(job: Job, *, request_id: str) -> Job:
-    """Let a failed job go on. Raises StudioError("JOB_NOT_RETRYABLE")."""
+    """Let a failed job go on. Raises StudioError("JOB_NOT_RETRYABLE"), also where its artwork was deleted."""
 
     def store(session: ClientSession) -> Job:
-        queued = studio.jobs.retry(job, request_id=request_id, session=session)
+        artwork = studio.artworks.get(job.owner, job.artwork_id).now(session=session)
+        queued = studio.jobs.retry(job, artwork, request_id=request_id, session=session) if artwork else None
         if queued is None:
             raise StudioError("JOB_NOT_RETRYABLE")
         send_step(queued)

@@ -14,12 +14,12 @@ from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
-from app.dependencies import resolve_in_turn
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.forecasts import Forecasts
 from app.front import ObjectFront
 from app.head import HeadOfGet
 from app.identity import Identity
+from app.injection import resolve_in_turn
 from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor

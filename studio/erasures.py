@@ -91,10 +91,13 @@ class Erasures:
         return from_document(document, Erasure)
 
     def open_batch(self, erasure: Erasure, sizes: dict[str, int]) -> Batch | None:
-        """Note which objects are about to be removed, by key; None when another run has noted something first."""
+        """Note which objects are about to be removed, by key.
+
+        None when another run has noted or removed something since the erasure was read: they may be gone and counted.
+        """
         batch = Batch(new_id(), list(sizes), sum(sizes.values()))
         result = self._collection.update_one(
-            {"_id": erasure.id, "status": ErasureStatus.ERASING, "batch": None},
+            {"_id": erasure.id, "status": ErasureStatus.ERASING, "batch": None, "objects": erasure.objects},
             change({"batch": msgspec.to_builtins(batch)}),
         )
         return batch if result.matched_count else None
@@ -115,9 +118,9 @@ class Erasures:
             session=session,
         )
 
-    def finish(self, erasure: Erasure) -> None:
-        """Say that it is done, and forget whose it was."""
-        self._collection.update_one(
+    def finish(self, erasure: Erasure) -> bool:
+        """Say that it is done, and forget whose it was. False while another run is removing something."""
+        result = self._collection.update_one(
             {"_id": erasure.id, "status": ErasureStatus.ERASING, "batch": None},
             {
                 "$set": {"status": ErasureStatus.ERASED},
@@ -125,3 +128,4 @@ class Erasures:
                 "$currentDate": {"updated_at": True, "finished_at": True},
             },
         )
+        return result.matched_count == 1

@@ -304,7 +304,7 @@ REGISTRY: dict[str, ErrorKind] = {
     ),
     "DRAWING_IN_USE": _row(
         409,
-        906,
+        908,
         retryable=True,
         zh=("正在用这张画制作动画。", "请等这部动画完成后再换画。"),
         en=("A film of this drawing is being made.", "Wait until it is finished, then exchange the drawing."),

@@ -319,20 +319,21 @@ class Jobs:
         fields = {"status": JobStatus.CANCELED, "error": msgspec.to_builtins(Failure("CANCELED"))}
         return self._finish(job, fields, 0, before=(job.status,), session=session)
 
-    def retry(self, job: Job, *, request_id: str, session: ClientSession) -> Job | None:
+    def retry(self, job: Job, artwork: Artwork, *, request_id: str, session: ClientSession) -> Job | None:
         """Queue a failed job again, at the step that failed or where its clip is asked for anew.
 
         None when it has not failed. Raises LiveJobExists when another one makes the same thing by now.
         """
         if job.error is None:
             return None
-        step = pipelines.retry_step(job.steps, job.step, job.error.symbol)
+        steps, step = pipelines.plan_again(job.steps, job.step, job.error.symbol, artwork)
         fields: Document = {
             "status": JobStatus.QUEUED,
             "live": True,
+            "steps": steps,
             "step": step,
             "step_progress": 0,
-            "progress": pipelines.progress_at(job.steps, step, 0.0),
+            "progress": pipelines.progress_at(steps, step, 0.0),
             "error": None,
             "request_id": request_id,
             "started_at": None,

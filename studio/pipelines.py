@@ -85,8 +85,14 @@ def progress_at(steps: list[str], step: str, fraction: float) -> int:
     return min(99, int(100 * done / sum(shares)))
 
 
-def retry_step(steps: list[str], step: str, symbol: str) -> str:
-    """Where a failed job goes on: at the step that failed, unless its clip has to be asked for anew."""
+def plan_again(steps: list[str], step: str, symbol: str, artwork: Artwork) -> tuple[list[str], str]:
+    """The steps of a failed job and where it goes on: at the one that failed, unless its clip has to be asked for anew.
+
+    A clip is asked for with words; where they were made of an older story, they are made anew first.
+    """
     if symbol in NEEDS_NEW_CLIP and SUBMIT_VIDEO.name in steps:
-        return SUBMIT_VIDEO.name
-    return step
+        step = SUBMIT_VIDEO.name
+    if step != SUBMIT_VIDEO.name or artwork.words:
+        return steps, step
+    needed = plan_for(JobKind.VIDEO, artwork)
+    return [known.name for known in PLANS[JobKind.VIDEO] if known.name in {*steps, *needed}], needed[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,7 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
         # Every test is at one address. Calls are counted as in production, and never too many.
         **dict.fromkeys(("LIMIT_CHANGES_PER_MINUTE", "LIMIT_UPLOADS_PER_MINUTE", "LIMIT_JOBS_PER_HOUR"), "1000000"),
     }
+    assert "actors" not in sys.modules, "a test module imports the actors, which are wired when they are imported"
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)

@@ -129,7 +129,7 @@ function changeCard({ artworkId, title, description, job }, mostCharacters) {
     await post(`/artworks/${artworkId}/regenerate`);
   }), { class: "quiet" });
   return el("details", { class: "card" },
-    el("summary", {}, el("h2", {}, say("change"))),
+    el("summary", {}, el("h2", {}, say("edit"))),
     el("form", { onsubmit: submit },
       el("p", {}, el("label", { for: "title" }, say("title")), name),
       el("p", {}, el("label", { for: "story" }, say("typed")), story),

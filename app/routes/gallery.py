@@ -52,7 +52,13 @@ async def list_gallery(
     cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
     limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
 ) -> GalleryView:
-    """The client's artworks, newest first."""
+    """The client's artworks, newest first, or those in the bin, last deleted first.
+
+    `q` is looked for as it is, in any case, in titles, typed stories and transcripts. `from` and `to` are dates, meant
+    as whole days, or instants; both are included, and in UTC unless they say otherwise. Go on with `nextCursor` until
+    it is null: a call looks through 5,000 artworks at most, so a page of a search may hold fewer items than `limit`,
+    even none.
+    """
     after = Place(*read_cursor(cursor)) if cursor else None
     page, following = await _page(studio, owner, choice, after=after, limit=limit)
     return await view_gallery(studio, links, owner, page, cursor_of(*following) if following else None)

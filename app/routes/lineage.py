@@ -64,7 +64,7 @@ class FilmOfKey(Payload, frozen=True, kw_only=True):
     text: Story | None = None
 
 
-@post("/artworks/from-image-key", status_code=201)
+@post("/artworks/from-image-key", status_code=201, counted_as=Calls.UPLOADS)
 async def create_artwork_of_key(
     data: JSONBody[ImageKey], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -61,13 +62,14 @@ async def get_consents(owner: Owner, studio: TheStudio) -> ConsentsView:
     return view_consents(await studio.consents.get(owner))
 
 
-@put("/api/v1/privacy/consents", sync_to_thread=True)
-def update_consents(data: JSONBody[ConsentsUpdate], owner: Owner, studio: TheStudio) -> ConsentsView:
+@put("/api/v1/privacy/consents")
+async def update_consents(data: JSONBody[ConsentsUpdate], owner: Owner, studio: TheStudio) -> ConsentsView:
     """Record what the client agrees to or withdraws. It is a record: nothing is turned off by it."""
     if data.notice_version != version(studio.settings):
         raise StudioError("NOTICE_CHANGED")
     decisions = {decision.purpose: decision.given for decision in data.decisions}
-    return view_consents(studio.consents.decide(owner, decisions, notice_version=data.notice_version))
+    decide = partial(studio.consents.decide, owner, decisions, notice_version=data.notice_version)
+    return view_consents(await to_thread.run_sync(decide))
 
 
 @get(EXPORT, counted_as=Calls.CHANGES)
@@ -79,10 +81,10 @@ async def get_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Respon
     return _export_answer(export, links)
 
 
-@post(EXPORT, status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
-def start_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
+@post(EXPORT, status_code=202, counted_as=Calls.JOBS)
+async def start_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
     """Begin a new export. One that is being prepared is not begun again; an older one goes when this one is ready."""
-    return _export_answer(_begin_export(studio, owner), links)
+    return _export_answer(await to_thread.run_sync(_begin_export, studio, owner), links)
 
 
 @delete("/api/v1/privacy/data", status_code=202, sync_to_thread=True, is_sighting=False)

@@ -162,10 +162,11 @@ async def _recording(studio: Studio, links: Links, artwork: Artwork) -> Recordin
 
 
 def _transcript_status(artwork: Artwork) -> str:
-    if artwork.audio_asset_id is None:
-        return "missing"
+    # First, because a recording may be deleted once it was written down.
     if artwork.transcript is not None:
         return "ready"
+    if artwork.audio_asset_id is None:
+        return "missing"
     # A film is only made of a recording that was listened to.
     return "none" if artwork.heard or artwork.versions else "pending"
 

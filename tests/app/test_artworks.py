@@ -140,3 +140,11 @@ def test_the_newest_film_comes_first(http: httpx.Client, cover: Json, product: P
     artworks.update_one({"_id": artwork_id}, {"$set": {"versions": films}})
     shown = http.get(f"/artworks/{artwork_id}").json()["versions"]
     assert [version["version"] for version in shown] == [3, 2, 1]
+
+
+def test_a_transcript_outlives_its_recording(client: Client, drawing: Path, product: Product) -> None:
+    artwork_id = new_artwork(client, drawing)["artworkId"]
+    assert client.get(f"/artworks/{artwork_id}")["transcriptStatus"] == "missing"
+    product.studio.database["artworks"].update_one({"_id": artwork_id}, {"$set": {"transcript": "A fox."}})
+    shown = client.get(f"/artworks/{artwork_id}")
+    assert (shown["transcriptStatus"], shown["transcript"], shown["audioUrl"]) == ("ready", "A fox.", None)

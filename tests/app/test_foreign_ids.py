@@ -37,9 +37,8 @@ ALSO: dict[str, Json] = {
 # What one and the same name means to different operations.
 MEANINGS = {
     ("/media/commit", "key"): "waiting_key",
-    ("/media/{key}", "key"): "drawing_key",
-    ("/generation/jobs/from-key", "key"): "drawing_key",
-    ("/artworks/from-image-key", "imageKey"): "drawing_key",
+    ("/media/{key}", "key"): "image_key",
+    ("/generation/jobs/from-key", "key"): "image_key",
     ("/artworks/by-video-key", "key"): "film_key",
 }
 # What these name is nobody's in particular.
@@ -72,13 +71,16 @@ class Person:
             "cover_asset_id": drawing["mediaAssetId"],
             "audio_asset_id": voice["mediaAssetId"],
             "avatar_asset_id": drawing["mediaAssetId"],
-            "drawing_key": drawing["key"],
+            "image_key": drawing["key"],
             "audio_key": voice["key"],
-            "film_key": urlsplit(client.get(f"/artworks/{artwork['artworkId']}")["videoUrl"]).path.removeprefix(
-                "/media/"
-            ),
+            "film_key": key_of(client.get(f"/artworks/{artwork['artworkId']}")["videoUrl"]),
             "waiting_key": put(client, picture())["key"],
         }
+
+    def called_for(self, operation: Operation) -> dict[Slot, str]:
+        """Things of this person's for every place that an operation cannot do without."""
+        needed = (slot for slot in operation.slots if slot.where == "path" or slot.name in operation.body)
+        return {slot: self.thing(operation, slot) for slot in needed}
 
     def thing(self, operation: Operation, slot: Slot) -> str:
         """What of this person's the slot would take."""
@@ -115,11 +117,11 @@ def places(web: str) -> list[tuple[Operation, Slot]]:
 
 
 @contextmanager
-def calling(product: Product, mode: str, caller: Person) -> Iterator[Callable[..., httpx.Response]]:
-    """Calls of one person at a deployment of that mode."""
-    with serving_with(product, **MODES[mode]) as url, httpx.Client(base_url=url) as http:
+def calling(url: str, caller: Person, *, by_token: bool = False) -> Iterator[Callable[..., httpx.Response]]:
+    """Calls of one person at a deployment."""
+    with httpx.Client(base_url=url) as http:
         headers = {"X-Client-Id": caller.id}
-        if mode == "token":
+        if by_token:
             token = http.post("/init", headers=headers).json()["token"]
             headers = {"Authorization": f"Bearer {token}"}
 
@@ -139,10 +141,10 @@ def test_somebody_elses_things_are_not_there(
     # Who carries a token is who it says, whatever else a call says.
     also = {"X-Client-Id": stranger.id} if mode == "token" else {}
     wrong = []
-    with calling(product, mode, caller) as call:
+    with serving_with(product, **MODES[mode]) as url, calling(url, caller, by_token=mode == "token") as call:
         for operation, slot in places:
-            foreign = stranger.thing(operation, slot)
-            answer = call(operation, {**needed(operation, caller), slot: foreign}, **also)
+            foreign = {slot: stranger.thing(operation, slot)}
+            answer = call(operation, caller.called_for(operation) | foreign, **also)
             if not is_nothing(answer, slot):
                 wrong.append(f"{operation} with a foreign {slot.name}: {answer.status_code} {answer.text}")
     assert len(places) > 10, "the description was read"
@@ -151,23 +153,21 @@ def test_somebody_elses_things_are_not_there(
 
 
 def test_ones_own_things_are_there(
-    product: Product, people: tuple[Person, Person], places: list[tuple[Operation, Slot]]
+    people: tuple[Person, Person], places: list[tuple[Operation, Slot]], web: str
 ) -> None:
     """Or else the test above would prove nothing."""
     caller, _ = people
     missing = []
-    with calling(product, "client", caller) as call:
+    with calling(web, caller) as call:
         for operation, slot in places:
-            answer = call(operation, {**needed(operation, caller), slot: caller.thing(operation, slot)})
-            if answer.status_code == 404 and '"NOT_FOUND"' in answer.text:
-                missing.append(f"{operation} with {slot.name}")
+            answer = call(operation, caller.called_for(operation) | {slot: caller.thing(operation, slot)})
+            if answer.status_code >= 500 or (answer.status_code == 404 and '"NOT_FOUND"' in answer.text):
+                missing.append(f"{operation} with {slot.name}: {answer.status_code}")
     assert not missing
 
 
-def needed(operation: Operation, person: Person) -> dict[Slot, str]:
-    """The person's own things wherever an operation cannot do without one."""
-    slots = (slot for slot in operation.slots if slot.where == "path" or slot.name in operation.body)
-    return {slot: person.thing(operation, slot) for slot in slots}
+def key_of(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/media/")
 
 
 def is_nothing(answer: httpx.Response, slot: Slot) -> bool:

@@ -36,7 +36,14 @@ class Moved:
         self._move(lambda job, session: self.studio.jobs.fail(job, failure, session=session))
 
     def retry(self) -> None:
-        self._move(lambda job, session: self.studio.jobs.retry(job, request_id="", session=session))
+        artworks, jobs = self.studio.artworks, self.studio.jobs
+
+        def again(job: Job, session: ClientSession) -> Job | None:
+            artwork = artworks.get(job.owner, job.artwork_id).now()
+            assert artwork
+            return jobs.retry(job, artwork, request_id="", session=session)
+
+        self._move(again)
 
     def _move(self, move: Callable[[Job, ClientSession], Job | None]) -> None:
         job = self.studio.jobs.load(self.id)

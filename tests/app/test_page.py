@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_page_asks_nobody_else() -> None:
 def test_page_has_nothing_inline_and_puts_no_markup_together() -> None:
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", MARKUP)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", SCRIPTS)
+
+
+def test_no_word_is_defined_twice() -> None:
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert [key for key, count in Counter(key for key, _ in pairs).items() if count > 1] == []
+        return dict(pairs)
+
+    json.loads(FILES["words.json"], object_pairs_hook=once)
 
 
 def test_page_speaks_both_languages() -> None:

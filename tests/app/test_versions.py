@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.client import Client, Json
+from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.product import Product, new_artwork
 
@@ -74,3 +75,30 @@ def test_an_order_that_nobody_began_goes_with_its_artwork(
     assert [job["status"] for job in traces.documents("jobs")] == ["canceled"]
     waiting = {"msg.args": ordered["jobId"], "state": {"$in": ["QUEUED", "DELAYED"]}}
     assert product.studio.database["queue_default"].count_documents(waiting) == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_retry_makes_the_film_of_the_story_as_it_is_by_now(
+    client: Client, http: httpx.Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave("refuses")
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    failed = watched(client, http.post(f"{path}/regenerate"))
+    assert http.get(path).json()["refinedText"]
+    assert http.patch(path, json={"description": "An owl reads."}).json()["refinedText"] is None
+    product.service.behave("")
+    again = watched(client, http.post(f"/generation/jobs/{failed['jobId']}/retry"))
+    assert again["status"] == "succeeded"
+    assert [step["name"] for step in again["steps"]] == [step["name"] for step in failed["steps"]]
+    assert "owl" in http.get(path).json()["refinedText"].lower()
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_film_of_a_deleted_artwork_is_not_tried_again(
+    client: Client, http: httpx.Client, drawing: Path, product: Product
+) -> None:
+    product.service.behave("refuses")
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    failed = watched(client, http.post(f"{path}/regenerate"))
+    http.delete(path)
+    problem_of(http.post(f"/generation/jobs/{failed['jobId']}/retry"), "JOB_NOT_RETRYABLE")

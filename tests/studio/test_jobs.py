@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pymongo.client_session import ClientSession
 
 from broker import run_in_transaction
 from studio.artworks import Artwork
@@ -25,6 +26,12 @@ WALKS, LENGTH = 12, 14
 def walk(product: Product) -> Callable[[Callable[..., Job | None]], Job | None]:
     """Run one change of a job in a transaction of its own."""
     return lambda change: run_in_transaction(product.studio.client, lambda session: change(session=session))
+
+
+def retry(product: Product, job: Job, session: ClientSession) -> Job | None:
+    artwork = product.studio.artworks.get(job.owner, job.artwork_id).now()
+    assert artwork
+    return product.studio.jobs.retry(job, artwork, request_id="", session=session)
 
 
 def new_job(product: Product) -> Job:
@@ -50,7 +57,7 @@ def step_by_chance(product: Product, seen: list[Job], chance: random.Random) -> 
         (8, lambda **how: jobs.report(job, fraction, **how)),
         (4, lambda **how: jobs.advance(job, outside_ms=1, **how)),
         (1, lambda **how: jobs.fail(job, Failure(symbol), **how)),
-        (1, lambda **how: jobs.retry(job, request_id="", **how)),
+        (1, lambda **how: retry(product, job, **how)),
     ]
     return chance.choices([change for _, change in changes], [weight for weight, _ in changes])[0]
 
@@ -85,7 +92,7 @@ def test_times_are_noted_as_a_job_goes_on_and_forgotten_by_a_retry(product: Prod
     assert advanced.started_at == started.started_at <= advanced.step_started_at
     failed = walk(lambda **how: jobs.fail(advanced, Failure("INTERNAL"), **how))
     assert failed.finished_at >= advanced.step_started_at
-    retried = walk(lambda **how: jobs.retry(failed, request_id="", **how))
+    retried = walk(lambda **how: retry(product, failed, **how))
     assert (retried.started_at, retried.step_started_at, retried.finished_at) == (None, None, None)
 
 

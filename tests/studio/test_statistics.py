@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,8 +13,7 @@ DAY = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def _empty(product: Product) -> Iterator[None]:
-    yield
+def _empty(product: Product) -> None:
     product.studio.database["statistics"].delete_many({})
 
 

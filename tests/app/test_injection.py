@@ -5,6 +5,8 @@ from litestar import Litestar, get
 from litestar.di import NamedDependency, Provide
 from litestar.routes import HTTPRoute
 
+from app.injection import resolve_in_turn
+
 Number = NamedDependency[int]
 
 
@@ -37,11 +39,7 @@ def batches(app: Litestar) -> list[list[str]]:
     return [sorted(dependency.key for dependency in batch) for batch in model.dependency_batches]
 
 
-@pytest.mark.usefixtures("product")
 def test_dependencies_are_resolved_one_by_one_and_those_they_need_before_them(app: Litestar) -> None:
-    # Imported here, because with it come the actors, and they are wired by the settings of the tests.
-    from app.dependencies import resolve_in_turn
-
     assert batches(app) == [["one", "two"], ["both"]]
     resolve_in_turn(app)
     *first, last = batches(app)
