@@ -92,4 +92,4 @@ def test_an_address_of_another_deployment_is_refused() -> None:
 def test_neither_owner_key_nor_signature_of_one_link_tells_that_of_another() -> None:
     signatures = {parts(links().url(key, "video/mp4"))["signature"] for key in (KEY, KEY + "x", "x")}
     assert len(signatures) == 3
-    assert all(len(signature) == 24 for signature in signatures)
+    assert all(len(signature) == 36 for signature in signatures)
