@@ -98,7 +98,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "stored_figures": Provide(lambda: stored_figures, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },
-        guards=[limits.guard],
+        before_request=limits.count,
         after_response=sightings.note,
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=JSONRequest,

@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError
 
 from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
-from studio.records import Document, Documents, Record, change, from_document, insert
+from studio.records import Document, Documents, Identified, Record, change, fields_of, from_document, insert
 
 
 class Kind(StrEnum):
@@ -59,6 +59,17 @@ class MediaAsset(Record, frozen=True, kw_only=True):
         return [key for key in (self.key, self.poster_key, self.thumb_key) if key]
 
 
+class ShownAsset(Identified, frozen=True, kw_only=True):
+    """As much of an asset as a list has to know to show it."""
+
+    kind: Kind
+    key: str
+    mime: str
+    seconds: float | None = None
+    poster_key: str | None = None
+    thumb_key: str | None = None
+
+
 INDEXES = [
     Index(
         [("owner", ASCENDING), ("source", ASCENDING)],
@@ -79,6 +90,7 @@ class MediaAssets:
     def __init__(self, collection: Documents, loops: Loops) -> None:
         self._collection = collection
         self._reads = Reads(collection, loops, MediaAsset)
+        self._shown = Reads(collection, loops, ShownAsset)
 
     def get(self, owner: str, asset_id: str) -> Read[MediaAsset | None]:
         return self._reads.owned(owner, asset_id)
@@ -91,6 +103,10 @@ class MediaAssets:
 
     def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
         return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})
+
+    def shown_by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, ShownAsset]]:
+        """The same, with no more of them than a list shows."""
+        return self._shown.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner}, fields=fields_of(ShownAsset))
 
     def list_after(self, asset_id: str, *, limit: int) -> Read[list[MediaAsset]]:
         """The next media in the order of their ids, whoever owns them; for walks through all of them."""

@@ -9,6 +9,7 @@ from statistics import median
 
 from rich.console import Console
 
+from app.client import Client
 from bench.figures import Figure
 from bench.web.copies import Copies
 from bench.web.wrk import Answers, Request, ask
@@ -16,8 +17,8 @@ from bench.web.wrk import Answers, Request, ask
 JOBS = 5_000
 PAGE = 20
 CLIENT_ID = "bench-of-answers"
-CLIENTS = 2_000
-"""Who order a film each, so that no order finds a film in the making."""
+CLIENTS, DRAFTS = 250, 10
+"""Who order films, and of how many artworks each, so that no order finds a film in the making."""
 WARM_UP_S = 1.0
 
 
@@ -45,6 +46,8 @@ class Sides:
 def measure(copies: Copies, servers: Mapping[str, str], *, rounds: int, for_s: float, notes: Path) -> list[Figure]:
     """`servers` are the addresses of "ours" and "express"."""
     headers = {"X-Client-Id": CLIENT_ID, "Accept-Language": "en"}
+    with Client(servers["ours"], CLIENT_ID) as client:
+        client.post("/init")
     copies.gallery(CLIENT_ID, PAGE)
     routes = {
         "job": [Request(f"/generation/jobs/{job_id}", headers) for job_id in copies.jobs(CLIENT_ID, JOBS)],
@@ -76,7 +79,7 @@ def _figures(sides: Sides, route: str, label: str, *, at_least: float) -> list[F
 
 
 def _orders(copies: Copies, url: str, *, for_s: float, notes: Path) -> list[Figure]:
-    client_ids = [f"bench-order-{number}" for number in range(CLIENTS)]
+    client_ids = [f"bench-order-{number % CLIENTS}" for number in range(CLIENTS * DRAFTS)]
     requests = _order_all(client_ids, copies.drafts(client_ids))
     answers = ask(url, requests, for_s=for_s, notes=notes)
     return [
