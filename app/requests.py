@@ -11,6 +11,7 @@ from litestar import Request
 from litestar.exceptions import InternalServerException, SerializationException
 
 from app.asgi import ASGIApp, Message, Receive, Scope, Send
+from app.metrics import count_answer
 from app.proxies import is_https
 from studio.errors import StudioError
 from studio.records import new_id
@@ -57,6 +58,7 @@ class RequestLine:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                count_answer(scope["method"], scope.get("path_template", ""), status, time.monotonic() - began)
                 given = message.get("headers", ())
                 named = {name.lower() for name, _ in given}
                 headers = [*given, (b"x-request-id", request_id.encode())]

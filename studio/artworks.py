@@ -8,12 +8,13 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio import gallery
 from studio.gallery import Choice, Place
+from studio.indexes import Index
 from studio.media_assets import MediaAsset
 from studio.providers.interfaces import Words
 from studio.reads import Loops, Read, Reads
@@ -92,7 +93,12 @@ class ArtworkIDTaken(Exception):
 
 INDEXES = [
     *gallery.INDEXES,
-    IndexModel([("deleted_at", ASCENDING)], name="deleted", partialFilterExpression={"deleted_at": {"$type": "date"}}),
+    Index(
+        [("deleted_at", ASCENDING)],
+        name="deleted",
+        partialFilterExpression={"deleted_at": {"$type": "date"}},
+        why="What has been in the bin for long, for the clean-up.",
+    ),
 ]
 
 

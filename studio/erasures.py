@@ -12,9 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 
 import msgspec
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, new_id, upsert
 
@@ -53,9 +54,19 @@ class Erasure(Record, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    # Whoever asks twice watches the first one's receipt.
-    IndexModel([("owner", ASCENDING)], name="owner", unique=True, sparse=True),
-    IndexModel([("finished_at", ASCENDING)], name="expiry", expireAfterSeconds=KEEP_YEARS * 365 * 24 * 3600),
+    Index(
+        [("owner", ASCENDING)],
+        name="owner",
+        unique=True,
+        sparse=True,
+        why="Whoever asks twice watches the first one's receipt.",
+    ),
+    Index(
+        [("finished_at", ASCENDING)],
+        name="expiry",
+        expireAfterSeconds=KEEP_YEARS * 365 * 24 * 3600,
+        why="A receipt is proof for so long.",
+    ),
 ]
 
 

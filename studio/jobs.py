@@ -17,13 +17,14 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio import pipelines
 from studio.artworks import Artwork
 from studio.events import Events
+from studio.indexes import Index
 from studio.pipelines import JobKind, Phase
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id
@@ -147,22 +148,41 @@ class Job(Record, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="owner"),
-    IndexModel([("artwork_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="artwork"),
-    # One live job of a kind per artwork: a second tap on the button watches the first one's job.
-    IndexModel(
+    Index(
+        [("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="owner",
+        why="A client's jobs, newest first.",
+    ),
+    Index(
+        [("artwork_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="artwork",
+        why="An artwork's jobs, newest first.",
+    ),
+    Index(
         [("artwork_id", ASCENDING), ("kind", ASCENDING)],
         name="live",
         unique=True,
         partialFilterExpression={"live": True},
+        why="One live job of a kind per artwork: a second tap on the button watches the first one's job.",
     ),
-    IndexModel([("live", ASCENDING), ("updated_at", ASCENDING)], name="quiet", partialFilterExpression={"live": True}),
-    IndexModel(
+    Index(
+        [("live", ASCENDING), ("updated_at", ASCENDING)],
+        name="quiet",
+        partialFilterExpression={"live": True},
+        why="Live jobs that nothing happened to for long, for the sweep.",
+    ),
+    Index(
         [("status", ASCENDING), ("updated_at", ASCENDING)],
         name="canceling",
         partialFilterExpression={"status": JobStatus.CANCELING.value},
+        why="Jobs on their way to be canceled, for the sweep.",
     ),
-    IndexModel([("finished_at", ASCENDING)], name="finished", sparse=True),
+    Index(
+        [("finished_at", ASCENDING)],
+        name="finished",
+        sparse=True,
+        why="The jobs that ended on a day, for the statistics.",
+    ),
 ]
 
 

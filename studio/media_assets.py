@@ -8,10 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Identified, Record, change, fields_of, from_document, insert
 
@@ -62,10 +63,17 @@ class ShownAsset(Identified, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
-    IndexModel([("key", ASCENDING), ("owner", ASCENDING)], name="key"),
-    IndexModel(
-        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
+    Index(
+        [("owner", ASCENDING), ("source", ASCENDING)],
+        name="source",
+        unique=True,
+        why="One upload or job makes one asset, however often it says so.",
+    ),
+    Index([("key", ASCENDING), ("owner", ASCENDING)], name="key", why="The asset of an object."),
+    Index(
+        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="newest",
+        why="A client's pictures, newest first.",
     ),
 ]
 

@@ -13,6 +13,7 @@ from litestar.params import FromQuery, QueryParameter
 
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheLinks, TheStudio
+from app.openapi import refusals
 from app.views import GalleryView, view_gallery
 from studio.artworks import ArtworkStatus, ListedArtwork
 from studio.gallery import SEARCH_DEPTH, Choice, Place
@@ -42,7 +43,11 @@ def provide_choice(
     )
 
 
-@get("/gallery", dependencies={"choice": Provide(provide_choice, sync_to_thread=False)})
+@get(
+    "/gallery",
+    dependencies={"choice": Provide(provide_choice, sync_to_thread=False)},
+    responses=refusals("CURSOR_INVALID"),
+)
 async def list_gallery(
     owner: Owner,
     studio: TheStudio,

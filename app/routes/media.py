@@ -12,6 +12,7 @@ import msgspec
 from anyio import to_thread
 from litestar import HttpMethod, post, route
 from litestar.exceptions import ValidationException
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from litestar.types import ASGIApp
 from msgspec import Meta
@@ -21,6 +22,7 @@ from app.dependencies import Owner, TheIdentity, TheLinks, TheMediaDoor, TheStud
 from app.errors import AnyRequest
 from app.forms import Form, FormOperation, read_form
 from app.limits import Calls
+from app.openapi import refusals
 from app.payloads import Id, Key, Mime, Payload
 from app.views import MediaAssetView, UploadedView, UploadView, view_asset, view_upload, view_uploaded
 from studio import uploads
@@ -30,6 +32,22 @@ from studio.media_assets import Kind
 from studio.studio import Studio
 
 _Part = Annotated[str, QueryParameter(max_length=200)]
+
+
+MEDIA_REFUSALS = (
+    "NOT_FOUND",
+    "FILE_TOO_LARGE",
+    "IMAGE_TOO_LARGE",
+    "IMAGE_TOO_LONG",
+    "IMAGE_UNREADABLE",
+    "AUDIO_UNREADABLE",
+    "AUDIO_TOO_LONG",
+    "VIDEO_UNREADABLE",
+    "KIND_MISMATCH",
+    "MIME_NOT_SUPPORTED",
+    "STORE_UNAVAILABLE",
+)
+"""What the checks of a file may come to."""
 
 
 class UploadCreate(Payload, frozen=True, kw_only=True):
@@ -49,21 +67,40 @@ class MediaCommit(Payload, frozen=True, kw_only=True):
     size: Annotated[int, Meta(ge=0)] | None = None
 
 
-@post("/upload/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
+@post(
+    "/upload/presign",
+    status_code=201,
+    sync_to_thread=True,
+    counted_as=Calls.UPLOADS,
+    responses=refusals("NOT_FOUND", "MIME_NOT_SUPPORTED", "FILE_TOO_LARGE"),
+)
 def presign_upload(data: JSONBody[UploadCreate], owner: Owner, studio: TheStudio) -> UploadView:
     """A URL for one upload of exactly this type and size."""
     door = uploads.open_door(studio, owner, kind=data.type, mime=data.mime, size=data.size, artwork_id=data.artwork_id)
     return view_upload(studio, door)
 
 
-@post("/media/commit", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
+@post(
+    "/media/commit",
+    status_code=201,
+    sync_to_thread=True,
+    counted_as=Calls.UPLOADS,
+    responses=refusals(*MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED"),
+)
 def commit_media(data: JSONBody[MediaCommit], owner: Owner, studio: TheStudio, links: TheLinks) -> MediaAssetView:
     """Check an upload and make it usable. Committing it twice gives the same asset."""
     asset = uploads.commit(studio, owner, key=data.key, etag=data.etag, size=data.size, store=with_thumbnail)
     return view_asset(links, asset)
 
 
-@post("/upload", status_code=201, request_max_body_size=None, operation_class=FormOperation, counted_as=Calls.UPLOADS)
+@post(
+    "/upload",
+    status_code=201,
+    request_max_body_size=None,
+    operation_class=FormOperation,
+    counted_as=Calls.UPLOADS,
+    responses=refusals("INVALID_INPUT", "BODY_TOO_LARGE", *MEDIA_REFUSALS),
+)
 async def upload_file(request: AnyRequest, owner: Owner, studio: TheStudio, links: TheLinks) -> UploadedView:
     """Send a file through the web process, as a form: for callers that cannot reach the bucket.
 
@@ -94,7 +131,24 @@ def _read_text(form: Form, name: str, kind: Any, otherwise: str | None = None) -
         raise ValidationException(extra=[{"key": name, "message": str(error)}]) from error
 
 
-@route("/media/{key:path}", http_method=[HttpMethod.GET, HttpMethod.HEAD], status_code=200)
+@route(
+    "/media/{key:path}",
+    http_method=[HttpMethod.GET, HttpMethod.HEAD],
+    status_code=200,
+    responses={
+        200: ResponseSpec(bytes, media_type="*/*", description="The bytes. 文件内容。"),
+        206: ResponseSpec(bytes, media_type="*/*", description="The range that was asked for. 所请求的范围。"),
+        302: ResponseSpec(None, description="Where the store has them. 文件存储中的地址。"),
+        304: ResponseSpec(None, description="The caller has them already. 内容没有变化。"),
+        **refusals(
+            "CLIENT_ID_REQUIRED",
+            "CLIENT_ID_INVALID",
+            "MEDIA_LINK_EXPIRED",
+            "RANGE_NOT_SATISFIABLE",
+            "STORE_UNAVAILABLE",
+        ),
+    },
+)
 async def read_media(
     request: AnyRequest,
     studio: TheStudio,
