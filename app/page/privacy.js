@@ -17,7 +17,7 @@ export async function showPrivacy(signal) {
       el("h2", {}, section.heading), section.paragraphs.map((text) => el("p", {}, text)))),
     consentCard(notice, consents),
     exportCard(signal),
-    eraseCard(signal),
+    eraseCard(),
   ];
 }
 
@@ -94,7 +94,7 @@ function exportCard(signal) {
 
 // --- The end of everything ---
 
-function eraseCard(signal) {
+function eraseCard() {
   const trouble = el("div");
   const word = el("input", { id: "eraseWord", autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
   const erase = el("button", { disabled: true }, say("erase"));
@@ -106,7 +106,7 @@ function eraseCard(signal) {
     try {
       const { receiptId } = await (await remove("/api/v1/privacy/data")).json();
       keep("receipt", receiptId);
-      card.replaceWith(receiptCard(receiptId, signal));
+      forgetCaller();
     } catch (error) {
       trouble.replaceChildren(problemCard(error));
       erase.disabled = false;
@@ -123,7 +123,6 @@ function receiptCard(receiptId, signal) {
   const state = el("div", { role: "status" }, el("p", {}, say("erasing")));
   watchFor(`/api/v1/privacy/receipts/${receiptId}`, ({ status }) => status === "erased", signal).then((receipt) => {
     if (!receipt) return;
-    forgetCaller();
     const documents = Object.values(receipt.documents).reduce((sum, count) => sum + count, 0);
     state.replaceChildren(
       el("p", {}, el("strong", {}, say("erased", { date: day(receipt.finishedAt) }))),

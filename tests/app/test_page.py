@@ -117,6 +117,15 @@ def test_page_has_a_word_for_everything_it_says_and_no_others() -> None:
     assert WORDS["en"].keys() <= mentioned | made
 
 
+def test_an_erasure_is_the_only_thing_that_makes_a_browser_somebody_new() -> None:
+    # A look at an old receipt must not: the id that it would forget is the only way to what was made since.
+    parts = re.split(r"\n(?=(?:export )?(?:async )?function )", SCRIPTS)
+    forgetting = [part for part in parts if re.search(r"(?<!function )forgetCaller\(\)", part)]
+
+    assert len(forgetting) == 1
+    assert 'remove("/api/v1/privacy/data")' in forgetting[0]
+
+
 def test_files_of_the_page_are_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["*"]
