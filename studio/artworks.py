@@ -88,6 +88,11 @@ class Artwork(ListedArtwork, frozen=True, kw_only=True):
         shown = (version.version for version in self.versions if version.video_asset_id == self.video_asset_id)
         return next(shown, None)
 
+    def film_of(self, job_id: str) -> str | None:
+        """The film that a job made, whichever is shown; None while it has made none."""
+        made = (version.video_asset_id for version in self.versions if version.job_id == job_id)
+        return next(made, None)
+
     @property
     def story(self) -> str | None:
         """The story in words: what was typed goes before what was heard."""

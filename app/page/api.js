@@ -122,10 +122,11 @@ async function request(path, options = {}) {
   throw isProblem ? new Problem(await answer.json()) : Problem.of("offline");
 }
 
-/** From here on whoever uses this browser is somebody new. */
+/** From here on whoever uses this browser is somebody new, who finds nothing that is still in memory either. */
 export function forgetCaller() {
-  token = null;
   forget("clientId");
+  history.scrollRestoration = "manual";
+  location.reload();
 }
 
 async function getToken() {

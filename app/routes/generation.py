@@ -115,13 +115,13 @@ async def capture_job(
 ) -> Response[CaptureView]:
     """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
 
-    202 when it looks now, or once more where the last look failed; otherwise 200 and the job as it is, with the film's
+    202 when it looks now, or once more where the last look failed; otherwise 200 and the job as it is, with its film's
     address once it is there. Nothing is asked of a provider a second time.
     """
     job, language = await _find(studio, owner, job_id), language_of(request)
     moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
-    film_id = artwork.video_asset_id if artwork else None
+    film_id = artwork.film_of(job.id) if artwork else None
     film = await studio.media_assets.get(owner, film_id) if film_id else None
     view = view_capture(moved or job, language, video_url=links.to(film) if film else None)
     return Response(view, status_code=202 if moved else 200, headers=location(job))

@@ -54,7 +54,7 @@ class JobView(View, frozen=True, kw_only=True):
 
 class CaptureView(JobView, frozen=True, kw_only=True):
     video_url: str | None
-    """The film, once it is there."""
+    """The film that this job makes, once it is there."""
 
 
 class JobsView(View, frozen=True, kw_only=True):

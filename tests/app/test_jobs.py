@@ -3,6 +3,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -258,6 +259,22 @@ def test_a_capture_brings_the_next_look_forward_and_then_tells_where_the_film_is
     answer = capture(http, job_id)
     assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
     assert answer.json()["videoUrl"] == client.get(f"/artworks/{artwork_id}")["videoUrl"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_capture_tells_of_the_film_of_its_own_job_alone(
+    http: httpx.Client, client: Client, artwork_id: str, product: Product
+) -> None:
+    first = order(http, artworkId=artwork_id).json()["jobId"]
+    assert [event["status"] for event in client.watch(first, patience_s=60)][-1] == "succeeded"
+    older = urlsplit(capture(http, first).json()["videoUrl"]).path
+    product.service.behave("later")
+    second = order(http, artworkId=artwork_id).json()["jobId"]
+    assert capture(http, second).json()["videoUrl"] is None, "what is there is another job's"
+    product.service.behave("")
+    assert [event["status"] for event in client.watch(second, patience_s=60)][-1] == "succeeded"
+    assert urlsplit(capture(http, second).json()["videoUrl"]).path != older
+    assert urlsplit(capture(http, first).json()["videoUrl"]).path == older
 
 
 def test_a_capture_without_a_clip_to_look_for_changes_nothing(http: httpx.Client, artwork_id: str) -> None:
