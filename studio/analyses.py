@@ -21,6 +21,7 @@ class Analysis(Record, frozen=True, kw_only=True):
     made_of: str
     """A digest of the drawing and the story that were read."""
     reading: Reading
+    """What was read."""
 
 
 INDEXES = [Index([("owner", ASCENDING)], name="owner", why="A client's readings, for export and erasure.")]

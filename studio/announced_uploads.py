@@ -17,9 +17,11 @@ class AnnouncedUpload(Record, frozen=True, kw_only=True):
     owner: str
     artwork_id: str
     kind: Kind
+    """What it is to be."""
     key: str
     """Where the bytes wait."""
     mime: str
+    """As announced."""
     size: int
     """Bytes, as announced; the store takes no other number."""
 

@@ -37,7 +37,9 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     job_id: str
+    """The job that made it."""
     video_asset_id: str
+    """The film."""
     created_at: datetime
 
 
@@ -45,9 +47,12 @@ class ListedArtwork(Record, frozen=True, kw_only=True):
     """As much of an artwork as a list shows: without its words, which are most of it."""
 
     title: str
+    """As the family calls it; may be empty."""
     cover_asset_id: str | None
+    """The drawing."""
     status: ArtworkStatus = ArtworkStatus.DRAFT
     favourite: bool = False
+    """Marked by the family."""
     video_asset_id: str | None = None
     """The film that is shown: the newest, or the one that was chosen after that was made."""
     deleted_at: datetime | None = None
@@ -59,6 +64,7 @@ class Artwork(ListedArtwork, frozen=True, kw_only=True):
     description: str
     """The story as it was typed; empty when it was only told."""
     audio_asset_id: str | None
+    """The recording."""
     transcript: str | None = None
     """What a recogniser heard in the recording; None when there is none or it could not tell."""
     heard: bool = False
@@ -66,6 +72,7 @@ class Artwork(ListedArtwork, frozen=True, kw_only=True):
     words: Words | None = None
     """What the writer made of the story."""
     versions: list[Version] = msgspec.field(default_factory=list)
+    """All its films, the oldest first."""
     last_version: int = 0
     """The number given to the newest try at a film, finished or not."""
 

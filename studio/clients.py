@@ -15,6 +15,7 @@ class Client(Record, frozen=True, kw_only=True):
     """`id` is the owner id; the client id itself is stored nowhere."""
 
     last_seen_at: datetime
+    """When it was last here, noted about once a day."""
 
 
 _FIRST = {"$ifNull": ["$created_at", "$$NOW"]}

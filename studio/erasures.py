@@ -33,8 +33,11 @@ class Batch(msgspec.Struct, frozen=True):
     so the count is right whatever dies in between."""
 
     id: str
+    """By which it is counted once."""
     keys: list[str]
+    """Of the objects."""
     bytes: int
+    """Of all of them."""
 
 
 class Erasure(Record, frozen=True, kw_only=True):
@@ -46,11 +49,15 @@ class Erasure(Record, frozen=True, kw_only=True):
     documents: dict[str, int]
     """Removed so far, by collection."""
     objects: int
+    """Removed so far."""
     bytes: int
     """Of the objects."""
     messages: int
+    """Removed so far from the queues."""
     batch: Batch | None = None
+    """What is being removed."""
     finished_at: datetime | None = None
+    """When nothing was left."""
 
 
 INDEXES = [

@@ -32,10 +32,15 @@ _INSERTED: list[Document] = [
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     seq: int
+    """Its number, counted per owner without gaps."""
     type: str
+    """What it tells of."""
     job_id: str
+    """The job that it tells of; empty for other things."""
     data: dict[str, Any]
+    """What watchers are told, with errors as symbols."""
     at: datetime
+    """When it happened."""
 
 
 class EventCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"owner": "_id"}):
@@ -43,7 +48,9 @@ class EventCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"owner": "
 
     owner: str
     seq: int
+    """The number of the newest event."""
     at: datetime
+    """When it was taken."""
 
 
 INDEXES = [

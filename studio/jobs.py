@@ -60,7 +60,9 @@ class Failure(msgspec.Struct, frozen=True):
     """A symbol of the error registry and the parameters of its words."""
 
     symbol: str
+    """Of the registry of errors."""
     params: dict[str, str | int | float] = {}
+    """What its words name."""
 
 
 class FinishedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +88,18 @@ class Job(Record, frozen=True, kw_only=True):
     version: int
     """The number of the film it makes; 0 for other kinds."""
     steps: list[str]
+    """The steps of its plan that it needs, in order."""
     step: str
+    """The one that it is at."""
     status: JobStatus
     progress: int = 0
     """Percent, never falling within one try."""
     step_progress: int = 0
     """Percent of the current step."""
     error: Failure | None = None
+    """Why it stopped."""
     submissions: list[Submission] = msgspec.field(default_factory=list)
+    """The paid calls that were made for it, the oldest first."""
     tries: int = 0
     """How often it was retried."""
     tried_at: datetime | None = None
@@ -109,7 +115,9 @@ class Job(Record, frozen=True, kw_only=True):
     step_started_at: datetime | None = None
     """When the step before was settled, or the first one began."""
     cancel_asked_at: datetime | None = None
+    """When somebody asked to stop it."""
     finished_at: datetime | None = None
+    """When it ended."""
 
     @property
     def submission(self) -> Submission | None:

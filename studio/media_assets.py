@@ -27,15 +27,23 @@ class MediaAsset(Record, frozen=True, kw_only=True):
     owner: str
     artwork_id: str
     kind: Kind
+    """What it is."""
     key: str
+    """Its object in the bucket."""
     mime: str
+    """The type that its bytes have."""
     size: int
+    """Bytes."""
     etag: str
+    """Of the object, without quotes."""
     source: str
     """What it was made from: the key of an upload or the id of a job. One source makes one asset."""
     width: int | None = None
+    """Pixels."""
     height: int | None = None
+    """Pixels."""
     seconds: float | None = None
+    """How long it plays."""
     silent: bool = False
     """A recording in which nothing can be heard."""
     hash: str | None = None

@@ -48,7 +48,7 @@ _PLAIN = {
 
 
 _COMMON = {
-    "_id": "Opaque, and not to be guessed.",
+    "_id": "What it is known by.",
     "owner": "The client that it belongs to, as a keyed hash.",
     "created_at": "When it was made.",
     "updated_at": "When it was changed last.",
@@ -83,19 +83,25 @@ def _belongs(name: str) -> str:
     return f"**Personal** (`{owned.owner_field}`): exported and erased with its client. {owned.about.en}."
 
 
+def without_meaning(collection: Collection) -> list[tuple[str, str]]:
+    """The fields that neither their record nor `_COMMON` says anything of."""
+    return [
+        (struct.__name__, field.name)
+        for struct in structs_in([collection.record])
+        for field in _fields_of(struct)
+        if not _meaning(struct, field)
+    ]
+
+
 def _fields(record: type[msgspec.Struct]) -> str:
-    docs = field_docs(record)
+    rows = ((f"`{field.encode_name}`", _words(field.type), _meaning(record, field)) for field in _fields_of(record))
+    return _table(("field", "type", "meaning"), rows)
+
+
+def _fields_of(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     info = inspect.type_info(record)
     assert isinstance(info, inspect.StructType)  # noqa: S101 (records are structs)
-    rows = (
-        (
-            f"`{field.encode_name}`",
-            _words(field.type),
-            _meaning(field.encode_name, field.type, docs.get(field.name, "")),
-        )
-        for field in info.fields
-    )
-    return _table(("field", "type", "meaning"), rows)
+    return info.fields
 
 
 def _indexes(indexes: Iterable[Index]) -> str:
@@ -138,12 +144,12 @@ def _choices(info: inspect.EnumType | inspect.LiteralType) -> list[object]:
     return [member.value for member in info.cls] if isinstance(info, inspect.EnumType) else list(info.values)
 
 
-def _meaning(name: str, info: inspect.Type, doc: str) -> str:
+def _meaning(record: type[msgspec.Struct], field: inspect.Field) -> str:
     """What is said of a field, and of the states that it can have."""
-    said = [doc or _COMMON.get(name, "")]
-    if isinstance(info, inspect.EnumType):
-        docs = field_docs(info.cls)
-        said += [f"`{member.value}`: {docs[member.name]}" for member in info.cls if member.name in docs]
+    said = [field_docs(record).get(field.name) or _COMMON.get(field.encode_name, "")]
+    if isinstance(field.type, inspect.EnumType):
+        docs = field_docs(field.type.cls)
+        said += [f"`{member.value}`: {docs[member.name]}" for member in field.type.cls if member.name in docs]
     return " ".join(filter(None, said))
 
 

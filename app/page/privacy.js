@@ -2,6 +2,7 @@
 
 import { forgetCaller, get, post, Problem, put, remove } from "./api.js";
 import { announce, button, el, heading, problemCard } from "./elements.js";
+import { render } from "./router.js";
 import { day, forget, keep, kept, say } from "./words.js";
 
 const EXPORT = "/api/v1/privacy/export";
@@ -17,7 +18,7 @@ export async function showPrivacy(signal) {
       el("h2", {}, section.heading), section.paragraphs.map((text) => el("p", {}, text)))),
     consentCard(notice, consents),
     exportCard(signal),
-    eraseCard(signal),
+    eraseCard(),
   ];
 }
 
@@ -94,7 +95,7 @@ function exportCard(signal) {
 
 // --- The end of everything ---
 
-function eraseCard(signal) {
+function eraseCard() {
   const trouble = el("div");
   const word = el("input", { id: "eraseWord", autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
   const erase = el("button", { disabled: true }, say("erase"));
@@ -106,7 +107,11 @@ function eraseCard(signal) {
     try {
       const { receiptId } = await (await remove("/api/v1/privacy/data")).json();
       keep("receipt", receiptId);
-      card.replaceWith(receiptCard(receiptId, signal));
+      // Now, while nothing new is there: what is drawn from here on must neither be erased with the rest, nor be lost
+      // by a look at the receipt.
+      forgetCaller();
+      await render();
+      scrollTo(0, 0);
     } catch (error) {
       trouble.replaceChildren(problemCard(error));
       erase.disabled = false;
@@ -123,7 +128,6 @@ function receiptCard(receiptId, signal) {
   const state = el("div", { role: "status" }, el("p", {}, say("erasing")));
   watchFor(`/api/v1/privacy/receipts/${receiptId}`, ({ status }) => status === "erased", signal).then((receipt) => {
     if (!receipt) return;
-    forgetCaller();
     const documents = Object.values(receipt.documents).reduce((sum, count) => sum + count, 0);
     state.replaceChildren(
       el("p", {}, el("strong", {}, say("erased", { date: day(receipt.finishedAt) }))),

@@ -117,6 +117,13 @@ def test_page_has_a_word_for_everything_it_says_and_no_others() -> None:
     assert WORDS["en"].keys() <= mentioned | made
 
 
+def test_an_erasure_makes_the_browser_somebody_new_at_once_and_a_look_at_its_receipt_never_does() -> None:
+    asking, receipt = re.split(r"^function receiptCard", FILES["privacy.js"], flags=re.MULTILINE)
+
+    assert "forgetCaller()" in asking.partition('await remove("/api/v1/privacy/data")')[2]
+    assert "forgetCaller" not in receipt
+
+
 def test_files_of_the_page_are_packaged() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["*"]

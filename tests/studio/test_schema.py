@@ -14,6 +14,11 @@ def test_the_page_of_the_database_is_current() -> None:
 
 
 @pytest.mark.parametrize("name", COLLECTIONS)
+def test_every_field_says_what_it_means(name: str) -> None:
+    assert not [f"{struct}.{field}" for struct, field in schema_docs.without_meaning(COLLECTIONS[name])]
+
+
+@pytest.mark.parametrize("name", COLLECTIONS)
 def test_every_index_says_what_it_is_for(name: str) -> None:
     for index in COLLECTIONS[name].indexes:
         assert index.why.endswith("."), index.document["name"]
