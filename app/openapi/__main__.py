@@ -11,6 +11,7 @@ from app.openapi.postman import COLLECTION, text_of
 
 # Only who serves calls needs a real one.
 os.environ.setdefault("OWNER_KEY", "none")
+os.environ["LOG_LEVEL"] = "WARNING"
 
 from app.main import app
 
