@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import msgspec
@@ -29,6 +27,7 @@ from studio import uploads
 from studio.errors import StudioError
 from studio.keys import is_in_folder_of
 from studio.media_assets import Kind
+from studio.scratch import scratch_folder
 from studio.studio import Studio
 
 _Part = Annotated[str, QueryParameter(max_length=200)]
@@ -107,8 +106,8 @@ async def upload_file(request: AnyRequest, owner: Owner, studio: TheStudio, link
     The file is in the field `file`, or in `image`, `audio` or `video`; without such a name and without `type`, its
     bytes tell what it is. `artworkId` is the artwork it is for. It is checked as a commit checks an upload.
     """
-    with TemporaryDirectory(prefix="huaban-") as folder:
-        form = await read_form(request, Path(folder) / "received", max_bytes=studio.settings.proxied_upload_max_bytes)
+    with scratch_folder() as folder:
+        form = await read_form(request, folder / "received", max_bytes=studio.settings.proxied_upload_max_bytes)
         named = form.file_field if form.file_field in set(Kind) else None
         asset = await to_thread.run_sync(
             partial(

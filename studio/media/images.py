@@ -33,7 +33,7 @@ MAX_SIDE = 16_384
 MAX_SCANS = 100
 """A progressive JPEG has about ten. Each costs a pass over all pixels, and hardly a byte: a small file can hold an
 hour's work."""
-_TURNS = {
+_TURNS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
