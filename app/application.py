@@ -43,6 +43,8 @@ PREPARE_AGAIN_S = (0.5, 1.0, 2.0)
 """Waits between looks at a dependency that is away; the last one repeats. Short, so that few calls come before the
 indexes of a new database."""
 PREPARE_WITHIN_S = 10.0
+OWNER_KEY_MIN_BYTES = 16
+"""Whoever guesses a shorter key, at home and as fast as he likes, can sign tokens and addresses of media."""
 
 
 def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
@@ -54,6 +56,9 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     settings = studio.settings
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
+    if len(settings.owner_key.get_secret_value().encode()) < OWNER_KEY_MIN_BYTES:
+        # No more than said: to change the key of a deployment that has one orphans everything stored.
+        log.warning("owner_key_short", mend="A new deployment should have a long random OWNER_KEY.")
     hub = Hub(studio.events)
     stored_figures = StoredFigures(studio, broker)
     tokens = Tokens(settings)

@@ -278,3 +278,16 @@ def test_a_socket_knows_its_caller_by_a_ticket() -> None:
     refused = pytest.raises(WebSocketDisconnect)
     with TestClient(app) as browser, refused, browser.websocket_connect("/socket?ticket=none"):
         pass
+
+
+@pytest.mark.parametrize(("key", "is_short"), [("fifteen letters", True), ("sixteen letters!", False)])
+def test_a_key_that_can_be_guessed_is_complained_about(
+    product: Product, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, key: str, is_short: bool
+) -> None:
+    from app.application import create_app
+
+    changed = product.studio.settings.model_copy(update={"owner_key": SecretStr(key)})
+    monkeypatch.setattr(product.studio, "settings", changed)
+    create_app(product.studio, product.broker)
+    assert ("owner_key_short" in caplog.text) is is_short
+    assert key not in caplog.text
