@@ -11,10 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 from pymongo.client_session import ClientSession
 
 from actors import wishes
-from app.dependencies import Owner, TheLinks, TheStudio
+from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
-from app.orders import JobCreate, accepted, order
+from app.orders import JobCreate, answer
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
 from broker import run_in_transaction
@@ -127,18 +127,19 @@ async def restore_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/regenerate", status_code=202, sync_to_thread=True, counted_as=Calls.JOBS)
-def regenerate_artwork(
+@post("/artworks/{artwork_id:str}/regenerate", status_code=202, counted_as=Calls.JOBS)
+async def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
     studio: TheStudio,
-    request: AnyRequest,
+    forecasts: TheForecasts,
     *,
+    request: AnyRequest,
     data: JSONBody[Regeneration | None] = None,
 ) -> Response[JobView]:
     """Make another film of an artwork, its next version; the older ones stay."""
     wanted = JobCreate(artwork_id=artwork_id, text=data.text if data else None)
-    return accepted(order(studio, owner, wanted, request.scope["state"]["request_id"]), request)
+    return await answer(studio, forecasts, owner, wanted, request)
 
 
 def create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:

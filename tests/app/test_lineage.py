@@ -97,6 +97,25 @@ def test_a_job_can_be_ordered_by_a_key(client: Client, http: httpx.Client, trace
     assert [artwork["description"] for artwork in traces.documents("artworks")] == ["A fox flies."]
 
 
+def test_every_order_tells_its_place_in_line(
+    client: Client, http: httpx.Client, path: str, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.forecasts.KEEP_LINE_S", 0.0)
+    product.broker.flush("default")
+    by_key = {"key": put(client, picture())["key"], "text": "A fox flies."}
+    client.post("/media/commit", {"key": by_key["key"]})
+    product.broker.flush("default")
+    orders = [
+        http.post(f"{path}/transcribe", json={"text": "A fox."}),
+        http.post(f"{path}/regenerate"),
+        http.post(f"{path}/generate"),
+        http.post(f"{path}/run-llm"),
+        http.post("/generation/jobs/from-key", json=by_key),
+    ]
+    assert [order.status_code for order in orders] == [202] * 5
+    assert [order.json()["queuePosition"] for order in orders] == [1, 2, 2, 1, 3]
+
+
 def test_a_key_of_another_kind_or_of_nobody_is_not_found(
     client: Client, http: httpx.Client, web: str, path: str, spoken: bytes
 ) -> None:
