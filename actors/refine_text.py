@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.steps import Done, Outcome, step
+from actors.steps import Done, Outcome, step, unless_changed
 from actors.wiring import studio
 from studio.films import artwork_of
 from studio.jobs import Job
@@ -21,4 +21,4 @@ def refine_text(job: Job) -> Outcome:
         words = studio.providers.writer.refine(
             artwork.story, title=artwork.title, language=language_of(artwork.story, artwork.title)
         )
-    return Done(lambda session: studio.artworks.set_words(artwork, words, session=session))
+    return Done(lambda session: unless_changed(studio.artworks.set_words(artwork, words, session=session)))

@@ -189,6 +189,12 @@ def reporter(job: Job) -> Callable[[float], None]:
     return tell
 
 
+def unless_changed(is_stored: bool) -> None:  # noqa: FBT001 (the answer of whoever stored it)
+    """Raise NotNow where a step was overtaken by a change of what it had read: it is run again on what is there now."""
+    if not is_stored:
+        raise NotNow("changed meanwhile", retry_after_s=0)
+
+
 def seconds_since(job: Job, moment: datetime) -> float:
     """How long ago something was when the job was loaded, on the server's clock."""
     return (job.read_at - moment).total_seconds() if job.read_at else 0.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from actors.steps import Done, Outcome, step
+from actors.steps import Done, Outcome, Save, step, unless_changed
 from actors.wiring import studio
+from studio.artworks import Artwork
 from studio.errors import StudioError
 from studio.films import artwork_of, recording_of
 from studio.jobs import Job
@@ -21,7 +22,11 @@ def transcribe(job: Job) -> Outcome:
     if recording.silent:
         if not artwork.description:
             raise StudioError("NO_STORY")
-        return Done(lambda session: studio.artworks.set_transcript(artwork, None, session=session))
+        return Done(_heard(artwork, None))
     with studio.objects.local_copy(recording.key) as path, outside():
         transcript = studio.providers.transcriber.transcribe(path)
-    return Done(lambda session: studio.artworks.set_transcript(artwork, transcript, session=session))
+    return Done(_heard(artwork, transcript))
+
+
+def _heard(artwork: Artwork, transcript: str | None) -> Save:
+    return lambda session: unless_changed(studio.artworks.set_transcript(artwork, transcript, session=session))

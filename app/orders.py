@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from anyio import to_thread
 from litestar import Response
 from pymongo.client_session import ClientSession
 
 from actors import send_step
 from app.errors import AnyRequest, language_of
-from app.forecasts import NO_FORECAST, Forecast
+from app.forecasts import Forecasts
 from app.payloads import Id, Payload, Story, Title
 from app.views import JobView, view_job
 from broker import run_in_transaction
@@ -75,10 +76,24 @@ def order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
     return run_in_transaction(studio.client, store)
 
 
-def accepted(job: Job, request: AnyRequest, forecast: Forecast = NO_FORECAST) -> Response[JobView]:
-    """The answer to whoever ordered a job: 202, where to look, and what is known of it."""
-    return Response(view_job(job, language_of(request), forecast), status_code=202, headers=location(job))
+async def answer(
+    studio: Studio, forecasts: Forecasts, owner: str, data: JobCreate, request: AnyRequest
+) -> Response[JobView]:
+    """Order a job and answer whoever did."""
+    job = await to_thread.run_sync(order, studio, owner, data, id_of(request))
+    return await accepted(job, request, forecasts)
+
+
+async def accepted(job: Job, request: AnyRequest, forecasts: Forecasts) -> Response[JobView]:
+    """The answer to whoever asked something of a job: 202, where to look, and what is known of it."""
+    view = view_job(job, language_of(request), await forecasts.of(job))
+    return Response(view, status_code=202, headers=location(job))
 
 
 def location(job: Job) -> dict[str, str]:
     return {"Location": f"/generation/jobs/{job.id}"}
+
+
+def id_of(request: AnyRequest) -> str:
+    """Of the call, for every log line about what it asks for."""
+    return str(request.scope["state"]["request_id"])

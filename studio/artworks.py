@@ -208,20 +208,22 @@ class Artworks:
         """Replace the typed story; what was made of the old one is void."""
         self._change(artwork_id, {"description": description, "words": None}, session=session)
 
-    def set_transcript(self, artwork: Artwork, transcript: str | None, *, session: ClientSession) -> None:
-        """Store what was heard in the recording, unless there is another one, or a transcript, by now."""
-        self._collection.update_one(
-            {"_id": artwork.id, "audio_asset_id": artwork.audio_asset_id, "transcript": None},
-            change({"transcript": transcript, "heard": True}),
-            session=session,
+    def set_transcript(self, artwork: Artwork, transcript: str | None, *, session: ClientSession) -> bool:
+        """Store what was heard in the recording; False when there is another one, or a transcript, by now.
+
+        Where nothing was typed it becomes the story, and what was made of none is void.
+        """
+        fields: Document = {"transcript": transcript, "heard": True}
+        if transcript is not None and not artwork.description:
+            fields["words"] = None
+        return self._update(
+            {"_id": artwork.id, "audio_asset_id": artwork.audio_asset_id, "transcript": None}, fields, session
         )
 
-    def set_words(self, artwork: Artwork, words: Words, *, session: ClientSession) -> None:
-        """Store what was made of the story, unless that is another one by now."""
+    def set_words(self, artwork: Artwork, words: Words, *, session: ClientSession) -> bool:
+        """Store what was made of the story; False when that is another one by now."""
         told = {name: getattr(artwork, name) for name in ("description", "transcript", "audio_asset_id")}
-        self._collection.update_one(
-            {"_id": artwork.id, **told}, change({"words": msgspec.to_builtins(words)}), session=session
-        )
+        return self._update({"_id": artwork.id, **told}, {"words": msgspec.to_builtins(words)}, session)
 
     def hold_drawing(self, artwork: Artwork, *, session: ClientSession) -> bool:
         """Let nobody exchange the drawing before this transaction has committed. False when somebody has already."""
@@ -298,4 +300,7 @@ class Artworks:
         )
 
     def _change(self, artwork_id: str, fields: Document, *, session: ClientSession) -> None:
-        self._collection.update_one({"_id": artwork_id}, change(fields), session=session)
+        self._update({"_id": artwork_id}, fields, session)
+
+    def _update(self, query: Document, fields: Document, session: ClientSession) -> bool:
+        return self._collection.update_one(query, change(fields), session=session).matched_count == 1

@@ -66,7 +66,8 @@ def plan_for(kind: JobKind, artwork: Artwork) -> list[str]:
     steps = [step.name for step in PLANS[kind]]
     if not artwork.audio_asset_id or artwork.transcript is not None:
         steps = [name for name in steps if name != TRANSCRIBE.name]
-    if artwork.words is not None:
+    # Words that were made before the recording was understood may be void by then.
+    if artwork.words is not None and (artwork.description or TRANSCRIBE.name not in steps):
         steps = [name for name in steps if name != REFINE_TEXT.name]
     return steps or [PLANS[kind][-1].name]
 

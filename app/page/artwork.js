@@ -6,6 +6,9 @@ import { heart, offerUndo } from "./gallery.js";
 import { complain, render } from "./router.js";
 import { day, say } from "./words.js";
 
+// What was typed and not saved yet, by artwork; it outlives the end of a film, and whatever else shows the view anew.
+const unsaved = new Map();
+
 export async function showArtwork(signal, id) {
   const artwork = await get(`/artworks/${id}`);
   const reading = artwork.analysisStatus === "ready" && (await get(`/ai/analyses/${id}`));
@@ -117,9 +120,15 @@ function filmCard({ artworkId, versions, videoVersion, job }) {
 
 /** Another name or another story, to be kept, or to be filmed as well. */
 function changeCard({ artworkId, title, description, job }, mostCharacters) {
-  const name = el("input", { id: "title", maxlength: 80, autocomplete: "off", value: title });
-  const story = el("textarea", { id: "story", rows: 4, maxlength: mostCharacters }, description);
-  const save = () => patch(`/artworks/${artworkId}`, { title: name.value, description: story.value });
+  const typed = unsaved.get(artworkId);
+  const name = el("input", { id: "title", maxlength: 80, autocomplete: "off", value: typed?.title ?? title });
+  const story = el("textarea", { id: "story", rows: 4, maxlength: mostCharacters }, typed?.description ?? description);
+  const entered = () => ({ title: name.value, description: story.value });
+  for (const field of [name, story]) field.addEventListener("input", () => unsaved.set(artworkId, entered()));
+  const save = async () => {
+    await patch(`/artworks/${artworkId}`, entered());
+    unsaved.delete(artworkId);
+  };
   const submit = (event) => {
     event.preventDefault();
     change(save);
@@ -128,7 +137,7 @@ function changeCard({ artworkId, title, description, job }, mostCharacters) {
     await save();
     await post(`/artworks/${artworkId}/regenerate`);
   }), { class: "quiet" });
-  return el("details", { class: "card" },
+  return el("details", { class: "card", open: typed !== undefined },
     el("summary", {}, el("h2", {}, say("edit"))),
     el("form", { onsubmit: submit },
       el("p", {}, el("label", { for: "title" }, say("title")), name),

@@ -11,11 +11,11 @@ from msgspec import UNSET, Meta, UnsetType
 from pymongo.client_session import ClientSession
 
 from actors import wishes
-from app.dependencies import Owner, TheLinks, TheStudio
+from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
 from app.openapi import refusals
-from app.orders import ORDER_REFUSALS, JobCreate, accepted, order
+from app.orders import ORDER_REFUSALS, JobCreate, answer
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
 from broker import run_in_transaction
@@ -131,21 +131,21 @@ async def restore_artwork(
 @post(
     "/artworks/{artwork_id:str}/regenerate",
     status_code=202,
-    sync_to_thread=True,
     counted_as=Calls.JOBS,
     responses=refusals(*ORDER_REFUSALS),
 )
-def regenerate_artwork(
+async def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
     studio: TheStudio,
-    request: AnyRequest,
+    forecasts: TheForecasts,
     *,
+    request: AnyRequest,
     data: JSONBody[Regeneration | None] = None,
 ) -> Response[JobView]:
     """Make another film of an artwork, its next version; the older ones stay."""
     wanted = JobCreate(artwork_id=artwork_id, text=data.text if data else None)
-    return accepted(order(studio, owner, wanted, request.scope["state"]["request_id"]), request)
+    return await answer(studio, forecasts, owner, wanted, request)
 
 
 def create(studio: Studio, owner: str, data: ArtworkCreate) -> Artwork:

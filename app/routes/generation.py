@@ -20,7 +20,7 @@ from app.limits import Calls
 from app.live import EventStream
 from app.live.streams import Batches
 from app.openapi import refusals
-from app.orders import ORDER_REFUSALS, JobCreate, accepted, location, order
+from app.orders import ORDER_REFUSALS, JobCreate, accepted, answer, id_of, location
 from app.views import CaptureView, JobsView, JobView, StreamedEvent, view_capture, view_job
 from app.views.events import frame_job_event
 from studio.errors import StudioError
@@ -37,8 +37,7 @@ async def create_job(
     """Ask for a film. While one of the same story is being made of the same artwork, its job is the answer."""
     if data.misplaced():
         raise ValidationException(extra=[{"key": name} for name in data.misplaced()])
-    job = await to_thread.run_sync(order, studio, owner, data, _id_of(request))
-    return accepted(job, request, await forecasts.of(job))
+    return await answer(studio, forecasts, owner, data, request)
 
 
 @get("/generation/jobs", responses=refusals("NOT_FOUND", "CURSOR_INVALID"))
@@ -87,8 +86,8 @@ async def retry_job(
 ) -> Response[JobView]:
     """Let a failed job go on where it failed; what was finished before is kept."""
     job = await _find(studio, owner, job_id)
-    queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=_id_of(request)))
-    return accepted(queued, request, await forecasts.of(queued))
+    queued = await to_thread.run_sync(partial(wishes.retry, job, request_id=id_of(request)))
+    return await accepted(queued, request, forecasts)
 
 
 @post("/generation/jobs/{job_id:str}/cancel", status_code=202, responses=refusals("JOB_NOT_CANCELABLE"))
@@ -101,7 +100,7 @@ async def cancel_job(
     """
     job = await _find(studio, owner, job_id)
     stopped = await to_thread.run_sync(wishes.cancel, job)
-    return accepted(stopped, request, await forecasts.of(stopped))
+    return await accepted(stopped, request, forecasts)
 
 
 @post(
@@ -119,7 +118,7 @@ async def capture_job(
     address once it is there. Nothing is asked of a provider a second time.
     """
     job, language = await _find(studio, owner, job_id), language_of(request)
-    moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=_id_of(request)))
+    moved = await to_thread.run_sync(partial(wishes.look_now, job, request_id=id_of(request)))
     artwork = await studio.artworks.get(owner, job.artwork_id)
     film_id = artwork.film_of(job.id) if artwork else None
     film = await studio.media_assets.get(owner, film_id) if film_id else None
@@ -170,7 +169,3 @@ async def _find(studio: Studio, owner: str, job_id: str) -> Job:
     if job is None:
         raise StudioError("NOT_FOUND")
     return job
-
-
-def _id_of(request: AnyRequest) -> str:
-    return str(request.scope["state"]["request_id"])

@@ -5,6 +5,7 @@ That tree knew media by their keys in the bucket, and took an artwork through it
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
@@ -13,11 +14,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import Meta
 
 from actors import with_thumbnail
-from app.dependencies import Owner, TheLinks, TheStudio
+from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
 from app.openapi import refusals
-from app.orders import ORDER_REFUSALS, JobCreate, accepted, order
+from app.orders import ORDER_REFUSALS, JobCreate, answer
 from app.payloads import Key, Mime, Payload, Story
 from app.routes.artworks import ArtworkCreate, create
 from app.routes.media import MEDIA_REFUSALS
@@ -128,66 +129,64 @@ async def commit_audio(
 @post(
     "/artworks/{artwork_id:str}/transcribe",
     status_code=202,
-    sync_to_thread=True,
     counted_as=Calls.JOBS,
     responses=refusals(*ORDER_REFUSALS),
 )
-def transcribe_artwork(
+async def transcribe_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
     studio: TheStudio,
-    request: AnyRequest,
+    forecasts: TheForecasts,
     *,
+    request: AnyRequest,
     data: JSONBody[Heard | None] = None,
 ) -> Response[JobView]:
     """Write down and tidy the recorded story, before any film is asked for."""
     if data and data.text is not None:
-        artwork = found(studio.artworks.get(owner, artwork_id).now())
-        _edit(studio, artwork, {"transcript": data.text.strip() or None})
-    return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
+        artwork = found(await studio.artworks.get(owner, artwork_id))
+        await to_thread.run_sync(_edit, studio, artwork, {"transcript": data.text.strip() or None})
+    return await answer(studio, forecasts, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
 @post(
     "/artworks/{artwork_id:str}/run-llm",
     status_code=202,
-    sync_to_thread=True,
     counted_as=Calls.JOBS,
     responses=refusals(*ORDER_REFUSALS),
 )
-def refine_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+async def refine_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Tidy the story, before any film is asked for."""
-    return _order(studio, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
+    return await answer(studio, forecasts, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
 @post(
     "/artworks/{artwork_id:str}/generate",
     status_code=202,
-    sync_to_thread=True,
     counted_as=Calls.JOBS,
     responses=refusals(*ORDER_REFUSALS),
 )
-def generate_artwork(
-    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest
+async def generate_artwork(
+    artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Make a film of an artwork, as `regenerate` does."""
-    return _order(studio, owner, JobCreate(artwork_id=artwork_id), request)
+    return await answer(studio, forecasts, owner, JobCreate(artwork_id=artwork_id), request)
 
 
 @post(
     "/generation/jobs/from-key",
     status_code=202,
-    sync_to_thread=True,
     counted_as=Calls.JOBS,
     responses=refusals(*ORDER_REFUSALS, *MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED"),
 )
-def create_job_of_key(
-    data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, request: AnyRequest
+async def create_job_of_key(
+    data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
     """Ask for a film of a drawing that was uploaded."""
-    drawing = uploads.asset_of(studio, owner, data.key, Kind.IMAGE, store=with_thumbnail)
-    return _order(studio, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request)
+    committed = partial(uploads.asset_of, studio, owner, data.key, Kind.IMAGE, store=with_thumbnail)
+    drawing = await to_thread.run_sync(committed)
+    return await answer(studio, forecasts, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request)
 
 
 @get("/artworks/by-video-key", responses=refusals("NOT_FOUND"))
@@ -207,7 +206,3 @@ def _edit(studio: Studio, artwork: Artwork, wanted: dict[str, str | None]) -> Ar
     return run_in_transaction(
         studio.client, lambda session: edits.edit(studio, artwork.owner, artwork.id, wanted, session=session)
     )
-
-
-def _order(studio: Studio, owner: str, data: JobCreate, request: AnyRequest) -> Response[JobView]:
-    return accepted(order(studio, owner, data, request.scope["state"]["request_id"]), request)

@@ -8,6 +8,8 @@ import pytest
 
 from app.client import Client, Json, Refused
 from studio.jobs import JobStatus
+from studio.language import Language
+from studio.providers.interfaces import Words, Writer
 from tests.product import Product, new_artwork
 from tests.waiting import eventually
 
@@ -163,6 +165,27 @@ def test_a_drawing_is_read_again_with_a_new_story(client: Client, drawing: Path)
     for _ in client.watch(again["jobId"], patience_s=60):
         pass
     assert client.get(f"/ai/analyses/{job['artworkId']}")["summary"] != first["summary"]
+
+
+def test_words_are_made_again_where_the_story_was_changed_meanwhile(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    writer = type(product.studio.providers.writer)
+    refine = writer.refine
+    told: list[str] = []
+
+    def refine_while_edited(self: Writer, story: str | None, *, title: str, language: Language) -> Words:
+        if not told:
+            client._api.patch(path, json={"description": "An owl reads."})
+        told.append(story or "")
+        return refine(self, story, title=title, language=language)
+
+    monkeypatch.setattr(writer, "refine", refine_while_edited)
+    job = client.post(f"{path}/run-llm")
+    assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+    assert told[1:] == ["An owl reads."]
+    assert "owl" in client.get(path)["refinedText"].lower()
 
 
 def test_a_lost_answer_is_looked_up_and_not_sent_again(client: Client, drawing: Path, product: Product) -> None:

@@ -82,7 +82,9 @@ def test_a_recording_is_listened_to_without_a_film(
     transcriber = type(product.studio.providers.transcriber)
     monkeypatch.setattr(transcriber, "transcribe", lambda *_: "A fox.")
     ended(client, http.post(f"{path}/transcribe", json={}))
-    assert http.get(path).json()["transcript"] == "A fox."
+    understood = http.get(path).json()
+    assert understood["transcript"] == "A fox."
+    assert "fox" in understood["refinedText"].lower(), "what was made of no words at all is void"
 
 
 def test_an_artwork_without_a_story_has_nothing_to_tidy(http: httpx.Client, path: str) -> None:
@@ -95,6 +97,25 @@ def test_a_job_can_be_ordered_by_a_key(client: Client, http: httpx.Client, trace
     first, second = (http.post("/generation/jobs/from-key", json=body) for _ in range(2))
     assert (first.status_code, first.json()["jobId"]) == (202, second.json()["jobId"])
     assert [artwork["description"] for artwork in traces.documents("artworks")] == ["A fox flies."]
+
+
+def test_every_order_tells_its_place_in_line(
+    client: Client, http: httpx.Client, path: str, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.forecasts.KEEP_LINE_S", 0.0)
+    product.broker.flush("default")
+    by_key = {"key": put(client, picture())["key"], "text": "A fox flies."}
+    client.post("/media/commit", {"key": by_key["key"]})
+    product.broker.flush("default")
+    orders = [
+        http.post(f"{path}/transcribe", json={"text": "A fox."}),
+        http.post(f"{path}/regenerate"),
+        http.post(f"{path}/generate"),
+        http.post(f"{path}/run-llm"),
+        http.post("/generation/jobs/from-key", json=by_key),
+    ]
+    assert [order.status_code for order in orders] == [202] * 5
+    assert [order.json()["queuePosition"] for order in orders] == [1, 2, 2, 1, 3]
 
 
 def test_a_key_of_another_kind_or_of_nobody_is_not_found(
