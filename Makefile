@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-to-bench
+FUZZ_READY := .venv-fuzz/.ready
 
 # Handed on by environment, so that a story may hold any character that the shell would read; `value` keeps make from
 # reading its "$". Only what was given is handed on: an empty PORT is not the same as none.
@@ -11,11 +12,11 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test soak check bench clean
+.PHONY: help install demo run test soak fuzz check docs postman postman-run bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -25,6 +26,11 @@ $(READY): pyproject.toml constraints.txt
 
 $(BENCH_READY): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+$(FUZZ_READY): tests/fuzz/requirements.txt
+	@test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 install: $(READY)  ## Make .venv with everything in it
@@ -41,14 +47,28 @@ test: $(READY)  ## Run every test against a real MongoDB and a real S3 server
 soak: $(READY)  ## Let worker processes and servers of the queue fail for a long while; prints what was kept
 	@$(BIN)/python -m tests.faults.soak
 
+fuzz: $(READY) $(FUZZ_READY)  ## Let Schemathesis loose on the API (FUZZ_S=90 seconds, SEED= to repeat a run)
+	@$(BIN)/python -m tests.fuzz --schemathesis .venv-fuzz/bin/schemathesis \
+		--seconds $(or $(FUZZ_S),90) $(if $(SEED),--seed $(SEED))
+
 check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/test_house.py
 
+docs: $(READY)  ## Write docs/database.md anew, from the code
+	@$(BIN)/python -m studio.schema_docs
+
+postman: $(READY)  ## Write docs/huaban.postman_collection.json anew, from the API's description
+	@$(BIN)/python -m app.openapi
+
+postman-run:  ## Run the collection against a running `make run` (PORT=8080); needs npm
+	@npx --yes newman@6 run docs/huaban.postman_collection.json --working-dir app/samples \
+		--env-var baseUrl=http://localhost:$(or $(PORT),8080)
+
 bench: $(BENCH_READY)  ## Print the figures of this machine, and of the queue beside other queues
 	@$(BIN)/python -m bench
 
 clean:  ## Remove .venv and caches (data in .huaban stays)
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-fuzz build *.egg-info .mypy_cache .ruff_cache .pytest_cache

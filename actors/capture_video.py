@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from actors.steps import Done, Outcome, step
 from actors.wiring import studio
 from studio.errors import StudioError
@@ -16,6 +13,7 @@ from studio.media import clips
 from studio.media_assets import Kind
 from studio.pipelines import CAPTURE_VIDEO
 from studio.providers import Clip
+from studio.scratch import scratch_folder
 from studio.stopwatch import outside
 
 
@@ -32,8 +30,8 @@ def capture_video(job: Job) -> Outcome:
     asset_id = f"{job.id}-film"
     key = object_key(job.owner, job.artwork_id, "video", job.version, f"{asset_id}.mp4")
     poster_key = object_key(job.owner, job.artwork_id, "thumb", job.version, f"{asset_id}.jpg")
-    with TemporaryDirectory(prefix="huaban-") as folder:
-        film, still = Path(folder) / "film.mp4", Path(folder) / "still.jpg"
+    with scratch_folder() as folder:
+        film, still = folder / "film.mp4", folder / "still.jpg"
         with outside():
             animator.fetch(clip, film)
             facts = clips.inspect(film)

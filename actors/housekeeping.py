@@ -12,7 +12,7 @@ from actors.erase_client import send_erasure
 from actors.export_data import remove_export
 from actors.wiring import studio
 from broker import reschedule_current, run_in_transaction
-from studio import orphans, retention, uploads
+from studio import orphans, retention, scratch, uploads
 from studio.clients import Client
 from studio.records import server_time
 
@@ -25,7 +25,8 @@ ORPHAN_AFTER_S = 24 * 3600
 
 @chore()
 def sweep_uploads() -> None:
-    """Remove uploads that were never committed."""
+    """Remove uploads that were never committed, and what a process that was killed here has left of one."""
+    scratch.sweep()
     _again_if(uploads.sweep(studio, _upload_age_s()) == uploads.SWEEP_AT_ONCE)
 
 

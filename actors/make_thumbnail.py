@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import BoundedSemaphore
 
 import dramatiq
@@ -19,6 +17,7 @@ from studio.intake import CHECKS_AT_ONCE
 from studio.keys import object_key
 from studio.media import clips, images
 from studio.media_assets import Kind, MediaAsset
+from studio.scratch import scratch_folder
 
 log = structlog.get_logger("actors")
 
@@ -56,8 +55,8 @@ def with_thumbnail(save: Callable[[ClientSession], MediaAsset]) -> MediaAsset:
 
 def _store(asset: MediaAsset) -> None:
     key = object_key(asset.owner, asset.artwork_id, "thumb", 1, f"{asset.id}.jpg")
-    with TemporaryDirectory(prefix="huaban-") as folder:
-        target = Path(folder) / "small.jpg"
+    with scratch_folder() as folder:
+        target = folder / "small.jpg"
         with studio.objects.local_copy(asset.key) as path, _decoding:
             if asset.kind is Kind.IMAGE:
                 images.thumbnail(path, target, max_pixels=studio.settings.image_max_pixels)

@@ -10,7 +10,6 @@ import structlog
 from anyio import move_on_after, to_thread
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
 from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
@@ -23,6 +22,8 @@ from app.injection import resolve_in_turn
 from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor
+from app.metrics import StoredFigures
+from app.options import name_all_methods
 from app.origins import Origins
 from app.proxies import base_of
 from app.requests import JSONRequest, RequestLine
@@ -54,6 +55,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     if not settings.owner_key.get_secret_value():
         raise ValueError("Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good.")
     hub = Hub(studio.events)
+    stored_figures = StoredFigures(studio, broker)
     tokens = Tokens(settings)
     identity = Identity(settings, tokens)
     limits = Limits(settings, studio.request_counters, identity)
@@ -93,19 +95,22 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "limits": Provide(lambda: limits, sync_to_thread=False),
             "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
+            "stored_figures": Provide(lambda: stored_figures, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },
-        guards=[limits.guard],
+        before_request=limits.count,
         after_response=sightings.note,
         exception_handlers=EXCEPTION_HANDLERS,
         request_class=JSONRequest,
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(title="HuaBan 画伴", version="0.1.0"),
+        # app/openapi describes the routes; the framework's pages would load their programs from elsewhere.
+        openapi_config=None,
         # Bodies are JSON of a few fields; media go to the bucket.
         request_max_body_size=MEGABYTE,
         # Our own line per request says less than the framework's: no address, no body, no header.
         logging_config=None,
     )
+    name_all_methods(litestar)
     resolve_in_turn(litestar)
     app: ASGIApp = HeadOfGet(litestar)
     if settings.s3_front:

@@ -9,6 +9,7 @@ from app.identity import Identity
 from app.limits import Limits
 from app.live import Hub
 from app.media_door import MediaDoor
+from app.metrics import StoredFigures
 from app.tokens import Tokens
 from app.views import Links
 from broker import MongoBroker
@@ -23,4 +24,5 @@ TheTokens = NamedDependency[Tokens]
 TheLimits = NamedDependency[Limits]
 TheForecasts = NamedDependency[Forecasts]
 TheMediaDoor = NamedDependency[MediaDoor]
+TheStoredFigures = NamedDependency[StoredFigures]
 TheLinks = NamedDependency[Links]

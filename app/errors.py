@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 
 from app.asgi import Scope, Send
 from app.field_errors import field_errors
+from app.metrics import count_refusal
 from broker.errors import is_passing
 from studio.errors import REGISTRY, StudioError, describe
 from studio.language import Language
@@ -81,6 +82,7 @@ def _language(accepted: str) -> Language:
 
 
 def _body(symbol: str, params: dict[str, Any], language: Language, request_id: str) -> dict[str, Any]:
+    count_refusal(symbol)
     words = describe(symbol, params, language)
     return {
         "type": "about:blank",

@@ -23,6 +23,9 @@ from studio.studio import Studio
 # How often an order may be overtaken by another one before the caller is told that something is wrong.
 _RIVALS = 5
 
+ORDER_REFUSALS = ("NOT_FOUND", "NO_STORY", "NO_DRAWING", "STORY_IN_USE")
+"""What an order may be refused with."""
+
 
 class JobCreate(Payload, frozen=True, kw_only=True):
     """Either an artwork, or the media to make one of."""

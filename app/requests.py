@@ -8,10 +8,10 @@ from typing import Any
 
 import structlog
 from litestar import Request
-from litestar.datastructures import MutableScopeHeaders
 from litestar.exceptions import InternalServerException, SerializationException
 
 from app.asgi import ASGIApp, Message, Receive, Scope, Send
+from app.metrics import count_answer
 from app.proxies import is_https
 from studio.errors import StudioError
 from studio.records import new_id
@@ -21,15 +21,15 @@ log = structlog.get_logger("app")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # For answers that do not say it themselves. Most hold a child's words and addresses that open the child's pictures: no
 # browser on a shared machine may keep them.
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
 # A year. Not for names below this one, which are somebody else's to speak for.
-_HTTPS_ONLY = "max-age=31536000"
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
 class RequestLine:
@@ -58,12 +58,14 @@ class RequestLine:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableScopeHeaders.from_message(message)  # type: ignore[arg-type]
-                headers["X-Request-Id"] = request_id
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                count_answer(scope["method"], scope.get("path_template", ""), status, time.monotonic() - began)
+                given = message.get("headers", ())
+                named = {name.lower() for name, _ in given}
+                headers = [*given, (b"x-request-id", request_id.encode())]
+                headers += [header for header in _HEADERS if header[0] not in named]
                 if is_https(scope, self._trusted_proxies):
-                    headers["Strict-Transport-Security"] = _HTTPS_ONLY
+                    headers.append(_HTTPS_ONLY)
+                message["headers"] = headers
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

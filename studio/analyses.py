@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 import msgspec
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.providers.interfaces import Reading
 from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record
@@ -20,9 +21,10 @@ class Analysis(Record, frozen=True, kw_only=True):
     made_of: str
     """A digest of the drawing and the story that were read."""
     reading: Reading
+    """What was read."""
 
 
-INDEXES = [IndexModel([("owner", ASCENDING)], name="owner")]
+INDEXES = [Index([("owner", ASCENDING)], name="owner", why="A client's readings, for export and erasure.")]
 
 
 class Analyses:

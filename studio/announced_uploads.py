@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.media_assets import Kind
 from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record, from_document, insert
@@ -16,16 +17,18 @@ class AnnouncedUpload(Record, frozen=True, kw_only=True):
     owner: str
     artwork_id: str
     kind: Kind
+    """What it is to be."""
     key: str
     """Where the bytes wait."""
     mime: str
+    """As announced."""
     size: int
     """Bytes, as announced; the store takes no other number."""
 
 
 INDEXES = [
-    IndexModel([("created_at", ASCENDING)], name="age"),
-    IndexModel([("owner", ASCENDING)], name="owner"),
+    Index([("created_at", ASCENDING)], name="age", why="The oldest first, for the clean-up."),
+    Index([("owner", ASCENDING)], name="owner", why="A client's uploads."),
 ]
 
 

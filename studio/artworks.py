@@ -8,16 +8,17 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio import gallery
 from studio.gallery import Choice, Place
+from studio.indexes import Index
 from studio.media_assets import MediaAsset
 from studio.providers.interfaces import Words
 from studio.reads import Loops, Read, Reads
-from studio.records import Document, Documents, Record, change, from_document, insert, new_id, upsert
+from studio.records import Document, Documents, Record, change, fields_of, from_document, insert, new_id, upsert
 
 
 class ArtworkStatus(StrEnum):
@@ -36,32 +37,44 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     job_id: str
+    """The job that made it."""
     video_asset_id: str
+    """The film."""
     created_at: datetime
 
 
-class Artwork(Record, frozen=True, kw_only=True):
-    owner: str
+class ListedArtwork(Record, frozen=True, kw_only=True):
+    """As much of an artwork as a list shows: without its words, which are most of it."""
+
     title: str
-    description: str
-    """The story as it was typed; empty when it was only told."""
+    """As the family calls it; may be empty."""
     cover_asset_id: str | None
-    audio_asset_id: str | None
+    """The drawing."""
     status: ArtworkStatus = ArtworkStatus.DRAFT
     favourite: bool = False
+    """Marked by the family."""
+    video_asset_id: str | None = None
+    """The film that is shown: the newest, or the one that was chosen after that was made."""
+    deleted_at: datetime | None = None
+    """When it went into the bin, out of which it can come back; None while it hangs in the gallery."""
+
+
+class Artwork(ListedArtwork, frozen=True, kw_only=True):
+    owner: str
+    description: str
+    """The story as it was typed; empty when it was only told."""
+    audio_asset_id: str | None
+    """The recording."""
     transcript: str | None = None
     """What a recogniser heard in the recording; None when there is none or it could not tell."""
     heard: bool = False
     """Whether the recording was listened to, whatever came of it."""
     words: Words | None = None
     """What the writer made of the story."""
-    video_asset_id: str | None = None
-    """The film that is shown: the newest, or the one that was chosen after that was made."""
     versions: list[Version] = msgspec.field(default_factory=list)
+    """All its films, the oldest first."""
     last_version: int = 0
     """The number given to the newest try at a film, finished or not."""
-    deleted_at: datetime | None = None
-    """When it went into the bin, out of which it can come back; None while it hangs in the gallery."""
 
     @property
     def asset_ids(self) -> set[str]:
@@ -92,7 +105,12 @@ class ArtworkIDTaken(Exception):
 
 INDEXES = [
     *gallery.INDEXES,
-    IndexModel([("deleted_at", ASCENDING)], name="deleted", partialFilterExpression={"deleted_at": {"$type": "date"}}),
+    Index(
+        [("deleted_at", ASCENDING)],
+        name="deleted",
+        partialFilterExpression={"deleted_at": {"$type": "date"}},
+        why="What has been in the bin for long, for the clean-up.",
+    ),
 ]
 
 
@@ -100,6 +118,7 @@ class Artworks:
     def __init__(self, collection: Documents, loops: Loops) -> None:
         self._collection = collection
         self._reads = Reads(collection, loops, Artwork)
+        self._listed = Reads(collection, loops, ListedArtwork)
 
     def create(
         self,
@@ -145,9 +164,10 @@ class Artworks:
 
     def list_page(
         self, owner: str, choice: Choice, *, after: Place | None, down_to: Place | None = None, limit: int
-    ) -> Read[list[Artwork]]:
+    ) -> Read[list[ListedArtwork]]:
         """The first artworks of a choice, or those that follow `after`, no further than `down_to`."""
-        return self._reads.many(choice.query(owner, after=after, down_to=down_to), sort=choice.order, limit=limit)
+        query = choice.query(owner, after=after, down_to=down_to)
+        return self._listed.many(query, sort=choice.order, limit=limit, fields=fields_of(ListedArtwork))
 
     def get_ahead(self, owner: str, choice: Choice, *, after: Place | None, steps: int) -> Read[Artwork | None]:
         """The artwork so many steps behind `after`, whether it is wanted or not; None where there are fewer."""

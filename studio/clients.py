@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 
+from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, from_document, upsert
 
@@ -14,11 +15,12 @@ class Client(Record, frozen=True, kw_only=True):
     """`id` is the owner id; the client id itself is stored nowhere."""
 
     last_seen_at: datetime
+    """When it was last here, noted about once a day."""
 
 
 _FIRST = {"$ifNull": ["$created_at", "$$NOW"]}
 _SEEN: list[Document] = [{"$set": {"created_at": _FIRST, "updated_at": "$$NOW", "last_seen_at": "$$NOW"}}]
-INDEXES = [IndexModel([("last_seen_at", ASCENDING)], name="last_seen")]
+INDEXES = [Index([("last_seen_at", ASCENDING)], name="last_seen", why="Clients who have stayed away, for retention.")]
 
 
 class Clients:

@@ -34,6 +34,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     notice_version: str
     """The privacy notice that was on the screen."""
     at: datetime
+    """When it was made."""
 
 
 class Consents(Record, frozen=True, kw_only=True):

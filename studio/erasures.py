@@ -12,9 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 
 import msgspec
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, new_id, upsert
 
@@ -32,8 +33,11 @@ class Batch(msgspec.Struct, frozen=True):
     so the count is right whatever dies in between."""
 
     id: str
+    """By which it is counted once."""
     keys: list[str]
+    """Of the objects."""
     bytes: int
+    """Of all of them."""
 
 
 class Erasure(Record, frozen=True, kw_only=True):
@@ -45,17 +49,31 @@ class Erasure(Record, frozen=True, kw_only=True):
     documents: dict[str, int]
     """Removed so far, by collection."""
     objects: int
+    """Removed so far."""
     bytes: int
     """Of the objects."""
     messages: int
+    """Removed so far from the queues."""
     batch: Batch | None = None
+    """What is being removed."""
     finished_at: datetime | None = None
+    """When nothing was left."""
 
 
 INDEXES = [
-    # Whoever asks twice watches the first one's receipt.
-    IndexModel([("owner", ASCENDING)], name="owner", unique=True, sparse=True),
-    IndexModel([("finished_at", ASCENDING)], name="expiry", expireAfterSeconds=KEEP_YEARS * 365 * 24 * 3600),
+    Index(
+        [("owner", ASCENDING)],
+        name="owner",
+        unique=True,
+        sparse=True,
+        why="Whoever asks twice watches the first one's receipt.",
+    ),
+    Index(
+        [("finished_at", ASCENDING)],
+        name="expiry",
+        expireAfterSeconds=KEEP_YEARS * 365 * 24 * 3600,
+        why="A receipt is proof for so long.",
+    ),
 ]
 
 

@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING
 from pymongo.asynchronous.change_stream import AsyncCollectionChangeStream
 from pymongo.client_session import ClientSession
 from pymongo.read_concern import ReadConcern
 
+from studio.indexes import Index
 from studio.reads import Loops, Read
 from studio.records import Document, Documents, upsert
 
@@ -31,10 +32,15 @@ _INSERTED: list[Document] = [
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     seq: int
+    """Its number, counted per owner without gaps."""
     type: str
+    """What it tells of."""
     job_id: str
+    """The job that it tells of; empty for other things."""
     data: dict[str, Any]
+    """What watchers are told, with errors as symbols."""
     at: datetime
+    """When it happened."""
 
 
 class EventCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"owner": "_id"}):
@@ -42,13 +48,20 @@ class EventCounter(msgspec.Struct, frozen=True, kw_only=True, rename={"owner": "
 
     owner: str
     seq: int
+    """The number of the newest event."""
     at: datetime
+    """When it was taken."""
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("seq", ASCENDING)], name="log", unique=True),
-    IndexModel([("job_id", ASCENDING), ("seq", ASCENDING)], name="job"),
-    IndexModel([("at", ASCENDING)], name="expiry", expireAfterSeconds=KEEP_S),
+    Index(
+        [("owner", ASCENDING), ("seq", ASCENDING)],
+        name="log",
+        unique=True,
+        why="An owner's events after a number. A number is given once.",
+    ),
+    Index([("job_id", ASCENDING), ("seq", ASCENDING)], name="job", why="A job's events after a number."),
+    Index([("at", ASCENDING)], name="expiry", expireAfterSeconds=KEEP_S, why="Nobody asks for older ones."),
 ]
 
 

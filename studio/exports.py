@@ -10,9 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 
+from studio.indexes import Index
 from studio.keys import export_key
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, from_document, new_id, upsert
@@ -44,15 +45,15 @@ class Export(Record, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING)], name="owner"),
-    # One at a time: whoever asks twice waits for the first.
-    IndexModel(
+    Index([("owner", ASCENDING), ("created_at", DESCENDING)], name="owner", why="A client's exports, newest first."),
+    Index(
         [("owner", ASCENDING)],
         name="preparing",
         unique=True,
         partialFilterExpression={"status": ExportStatus.PREPARING},
+        why="One at a time: whoever asks twice waits for the first.",
     ),
-    IndexModel([("expires_at", ASCENDING)], name="expires"),
+    Index([("expires_at", ASCENDING)], name="expires", why="Those that are too old, for the clean-up."),
 ]
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 
+from studio.indexes import Index
 from studio.records import Document
 
 SEARCH_DEPTH = 5_000
@@ -24,18 +25,21 @@ _DELETED: Document = {"deleted_at": {"$type": "date"}}
 _FAVOURITE: Document = {"favourite": True}
 
 INDEXES = [
-    IndexModel(
+    Index(
         [("owner", ASCENDING), ("deleted_at", DESCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
         name="gallery",
+        why="A client's artworks, newest first, from any place on, without those in the bin.",
     ),
-    IndexModel(
+    Index(
         [("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
         name="favourites",
+        why="The favourites among them.",
         partialFilterExpression=_FAVOURITE,
     ),
-    IndexModel(
+    Index(
         [("owner", ASCENDING), ("deleted_at", DESCENDING), ("_id", DESCENDING)],
         name="bin",
+        why="The bin, last deleted first.",
         partialFilterExpression=_DELETED,
     ),
 ]

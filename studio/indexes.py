@@ -1,4 +1,4 @@
-"""Making the indexes of a collection the declared ones, without a moment in which a unique rule does not hold."""
+"""Indexes, declared with what they are for, and made so without a moment in which a unique rule does not hold."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from pymongo.errors import OperationFailure
 
 from studio.records import Documents
 
-Index = Mapping[str, Any]
+Facts = Mapping[str, Any]
 _INDEX_NOT_FOUND = 27
+
+
+class Index(IndexModel):
+    """An index that says what it is for."""
+
+    def __init__(self, keys: Sequence[tuple[str, int]], *, name: str, why: str, **options: Any) -> None:
+        super().__init__(keys, name=name, **options)
+        self.why = why
 
 
 def reconcile(collection: Documents, declared: Sequence[IndexModel], *, replace: bool = True) -> None:
@@ -45,23 +53,23 @@ def reconcile(collection: Documents, declared: Sequence[IndexModel], *, replace:
         _drop(collection, name)
 
 
-def _definition(index: Index) -> tuple[Any, ...]:
+def _definition(index: Facts) -> tuple[Any, ...]:
     """What tells two indexes apart for the server; of those that agree in it, it keeps only one."""
     rules = (bool(index.get("unique")), bool(index.get("sparse")), index.get("partialFilterExpression"))
     return (list(index["key"].items()), *rules)
 
 
-def _other_name(index: Index) -> str:
+def _other_name(index: Facts) -> str:
     digest = hashlib.sha256(msgspec.json.encode(_definition(index))).hexdigest()
     return f"{index['name']}~{digest[:8]}"
 
 
-def _named(index: Index, name: str) -> IndexModel:
+def _named(index: Facts, name: str) -> IndexModel:
     options = {option: value for option, value in index.items() if option != "key"}
     return IndexModel(list(index["key"].items()), **{**options, "name": name})
 
 
-def _change_expiry(collection: Documents, name: str, wanted: Index) -> None:
+def _change_expiry(collection: Documents, name: str, wanted: Facts) -> None:
     expiry = wanted.get("expireAfterSeconds")
     if expiry is not None:
         changed = {"name": name, "expireAfterSeconds": expiry}

@@ -17,13 +17,14 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 import msgspec
-from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, DESCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio import pipelines
 from studio.artworks import Artwork
 from studio.events import Events
+from studio.indexes import Index
 from studio.pipelines import JobKind, Phase
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id
@@ -59,7 +60,9 @@ class Failure(msgspec.Struct, frozen=True):
     """A symbol of the error registry and the parameters of its words."""
 
     symbol: str
+    """Of the registry of errors."""
     params: dict[str, str | int | float] = {}
+    """What its words name."""
 
 
 class FinishedJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,14 +88,18 @@ class Job(Record, frozen=True, kw_only=True):
     version: int
     """The number of the film it makes; 0 for other kinds."""
     steps: list[str]
+    """The steps of its plan that it needs, in order."""
     step: str
+    """The one that it is at."""
     status: JobStatus
     progress: int = 0
     """Percent, never falling within one try."""
     step_progress: int = 0
     """Percent of the current step."""
     error: Failure | None = None
+    """Why it stopped."""
     submissions: list[Submission] = msgspec.field(default_factory=list)
+    """The paid calls that were made for it, the oldest first."""
     tries: int = 0
     """How often it was retried."""
     tried_at: datetime | None = None
@@ -108,7 +115,9 @@ class Job(Record, frozen=True, kw_only=True):
     step_started_at: datetime | None = None
     """When the step before was settled, or the first one began."""
     cancel_asked_at: datetime | None = None
+    """When somebody asked to stop it."""
     finished_at: datetime | None = None
+    """When it ended."""
 
     @property
     def submission(self) -> Submission | None:
@@ -147,22 +156,41 @@ class Job(Record, frozen=True, kw_only=True):
 
 
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="owner"),
-    IndexModel([("artwork_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="artwork"),
-    # One live job of a kind per artwork: a second tap on the button watches the first one's job.
-    IndexModel(
+    Index(
+        [("owner", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="owner",
+        why="A client's jobs, newest first.",
+    ),
+    Index(
+        [("artwork_id", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="artwork",
+        why="An artwork's jobs, newest first.",
+    ),
+    Index(
         [("artwork_id", ASCENDING), ("kind", ASCENDING)],
         name="live",
         unique=True,
         partialFilterExpression={"live": True},
+        why="One live job of a kind per artwork: a second tap on the button watches the first one's job.",
     ),
-    IndexModel([("live", ASCENDING), ("updated_at", ASCENDING)], name="quiet", partialFilterExpression={"live": True}),
-    IndexModel(
+    Index(
+        [("live", ASCENDING), ("updated_at", ASCENDING)],
+        name="quiet",
+        partialFilterExpression={"live": True},
+        why="Live jobs that nothing happened to for long, for the sweep.",
+    ),
+    Index(
         [("status", ASCENDING), ("updated_at", ASCENDING)],
         name="canceling",
         partialFilterExpression={"status": JobStatus.CANCELING.value},
+        why="Jobs on their way to be canceled, for the sweep.",
     ),
-    IndexModel([("finished_at", ASCENDING)], name="finished", sparse=True),
+    Index(
+        [("finished_at", ASCENDING)],
+        name="finished",
+        sparse=True,
+        why="The jobs that ended on a day, for the statistics.",
+    ),
 ]
 
 

@@ -37,6 +37,8 @@ def configure_logs(level: str) -> None:
             ],
         )
     )
+    # Nothing of this is in our lines, and looking it up costs more than writing them.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -8,12 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
+from studio.indexes import Index
 from studio.reads import Loops, Read, Reads
-from studio.records import Document, Documents, Record, change, from_document, insert
+from studio.records import Document, Documents, Identified, Record, change, fields_of, from_document, insert
 
 
 class Kind(StrEnum):
@@ -26,15 +27,23 @@ class MediaAsset(Record, frozen=True, kw_only=True):
     owner: str
     artwork_id: str
     kind: Kind
+    """What it is."""
     key: str
+    """Its object in the bucket."""
     mime: str
+    """The type that its bytes have."""
     size: int
+    """Bytes."""
     etag: str
+    """Of the object, without quotes."""
     source: str
     """What it was made from: the key of an upload or the id of a job. One source makes one asset."""
     width: int | None = None
+    """Pixels."""
     height: int | None = None
+    """Pixels."""
     seconds: float | None = None
+    """How long it plays."""
     silent: bool = False
     """A recording in which nothing can be heard."""
     hash: str | None = None
@@ -50,11 +59,29 @@ class MediaAsset(Record, frozen=True, kw_only=True):
         return [key for key in (self.key, self.poster_key, self.thumb_key) if key]
 
 
+class ShownAsset(Identified, frozen=True, kw_only=True):
+    """As much of an asset as a list has to know to show it."""
+
+    kind: Kind
+    key: str
+    mime: str
+    seconds: float | None = None
+    poster_key: str | None = None
+    thumb_key: str | None = None
+
+
 INDEXES = [
-    IndexModel([("owner", ASCENDING), ("source", ASCENDING)], name="source", unique=True),
-    IndexModel([("key", ASCENDING), ("owner", ASCENDING)], name="key"),
-    IndexModel(
-        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
+    Index(
+        [("owner", ASCENDING), ("source", ASCENDING)],
+        name="source",
+        unique=True,
+        why="One upload or job makes one asset, however often it says so.",
+    ),
+    Index([("key", ASCENDING), ("owner", ASCENDING)], name="key", why="The asset of an object."),
+    Index(
+        [("owner", ASCENDING), ("kind", ASCENDING), ("created_at", DESCENDING), ("_id", DESCENDING)],
+        name="newest",
+        why="A client's pictures, newest first.",
     ),
 ]
 
@@ -63,6 +90,7 @@ class MediaAssets:
     def __init__(self, collection: Documents, loops: Loops) -> None:
         self._collection = collection
         self._reads = Reads(collection, loops, MediaAsset)
+        self._shown = Reads(collection, loops, ShownAsset)
 
     def get(self, owner: str, asset_id: str) -> Read[MediaAsset | None]:
         return self._reads.owned(owner, asset_id)
@@ -75,6 +103,10 @@ class MediaAssets:
 
     def by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, MediaAsset]]:
         return self._reads.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner})
+
+    def shown_by_ids(self, owner: str, asset_ids: set[str]) -> Read[dict[str, ShownAsset]]:
+        """The same, with no more of them than a list shows."""
+        return self._shown.by_id({"_id": {"$in": list(asset_ids)}, "owner": owner}, fields=fields_of(ShownAsset))
 
     def list_after(self, asset_id: str, *, limit: int) -> Read[list[MediaAsset]]:
         """The next media in the order of their ids, whoever owns them; for walks through all of them."""

@@ -19,9 +19,11 @@ class MigrationRecord(msgspec.Struct, frozen=True, kw_only=True, rename={"number
     name: str
     """What it changes."""
     finished_at: datetime | None = None
+    """When it had run to its end."""
     claim: str | None = None
     """While a process runs it: what that process renews and finishes it by."""
     claimed_until: datetime | None = None
+    """When the claim lapses."""
 
 
 class MigrationRecords:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, TYPE_CHECKING
 
 import boto3
@@ -21,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from studio import bucket_cors
 from studio.errors import NotNow
 from studio.presigner import Presigner
+from studio.scratch import scratch_folder
 from studio.settings import Settings
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ class ObjectStore:
     @contextmanager
     def local_copy(self, key: str) -> Iterator[Path]:
         """The object as a file that lasts as long as the block."""
-        with TemporaryDirectory(prefix="huaban-") as folder:
-            path = Path(folder) / key.rsplit("/", 1)[-1]
+        with scratch_folder() as folder:
+            path = folder / key.rsplit("/", 1)[-1]
             self.download(key, path)
             yield path
 

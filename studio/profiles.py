@@ -34,12 +34,15 @@ class Profile(Record, frozen=True, kw_only=True):
     """`id` is the owner's. None stands for what nobody told."""
 
     nickname: str | None = None
+    """What the child is called here."""
     age: int | None = None
     """Years, 1 to 18."""
     age_band: AgeBand | None = None
     """Follows from the age where that is known."""
     description: str | None = None
+    """In the family's own words."""
     avatar_asset_id: str | None = None
+    """A picture of the client's own."""
 
 
 class Profiles:

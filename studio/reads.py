@@ -21,10 +21,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.client_session import ClientSession
 
 from studio.gathering import Gathering
-from studio.records import Document, Documents, Record, from_document
+from studio.records import Document, Documents, Identified, from_document
 
 T = TypeVar("T")
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=Identified)
 Order = Sequence[tuple[str, int]]
 Collections = dict[str, AsyncCollection[Document]]
 Gatherings = dict[str, Gathering]
@@ -140,9 +140,9 @@ class Reads(Generic[R]):
         """All documents, or the first `limit` of them."""
         return self._read(query, partial(_each, self._kind), sort=sort, limit=limit, fields=fields)
 
-    def by_id(self, query: Document) -> Read[dict[str, R]]:
+    def by_id(self, query: Document, *, fields: Document | None = None) -> Read[dict[str, R]]:
         """All documents, each under its id."""
-        return self._read(query, partial(_by_id, self._kind))
+        return self._read(query, partial(_by_id, self._kind), fields=fields)
 
     def _read(self, query: Document, become: Callable[[list[Document]], T], **options: Any) -> Read[T]:
         return Read(self._collection, self._loops, query, become, **options)

@@ -8,6 +8,7 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,15 +19,20 @@ from pymongo.collection import Collection
 
 Document = dict[str, Any]
 Documents = Collection[Document]
-R = TypeVar("R", bound="Record")
+R = TypeVar("R", bound="Identified")
 
 CODEC: CodecOptions[Document] = CodecOptions(tz_aware=True, tzinfo=UTC)
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, rename={"id": "_id"}):
-    """A document that people or jobs refer to. Times are the server's, in UTC."""
+class Identified(msgspec.Struct, frozen=True, kw_only=True, rename={"id": "_id"}):
+    """A document, or a part of one, that can be told from others."""
 
     id: str
+
+
+class Record(Identified, frozen=True, kw_only=True):
+    """A document that people or jobs refer to. Times are the server's, in UTC."""
+
     created_at: datetime
     updated_at: datetime
 
@@ -45,6 +51,12 @@ def owner_of(client_id: str, key: str) -> str:
     """The owner id of a client: a keyed hash, so that no key in the bucket and no log gives the client id away."""
     digest = hmac.digest(key.encode(), client_id.encode(), hashlib.sha256)
     return urlsafe_b64encode(digest[:18]).decode()
+
+
+@cache
+def fields_of(kind: type[Identified]) -> Document:
+    """What to ask the server for when no more of a document is wanted than this."""
+    return {field.encode_name: 1 for field in msgspec.structs.fields(kind)}
 
 
 def from_document(document: Document, kind: type[R]) -> R:

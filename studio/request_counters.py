@@ -13,16 +13,19 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from pymongo import ASCENDING, IndexModel, UpdateOne
+from pymongo import ASCENDING, UpdateOne
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError
 from pymongo.write_concern import WriteConcern
 
+from studio.indexes import Index
 from studio.reads import Loops
 from studio.records import Document
 
 COLLECTION = "request_counters"
-INDEXES = [IndexModel([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0)]
+INDEXES = [
+    Index([("expires_at", ASCENDING)], name="expiry", expireAfterSeconds=0, why="A window that is over counts nothing.")
+]
 
 # A count that a failing server forgets lets somebody call a little more often; it is not worth waiting for.
 _FAST = WriteConcern(w=1)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
-from pymongo import IndexModel
 
 from studio import (
     analyses,
@@ -21,6 +20,7 @@ from studio import (
     request_counters,
 )
 from studio.consents import Consents
+from studio.indexes import Index
 from studio.migration_records import MigrationRecord
 from studio.profiles import Profile
 from studio.statistics import DayOfJobs
@@ -30,7 +30,7 @@ from studio.walks import Walk
 
 class Collection(NamedTuple):
     record: type[msgspec.Struct]
-    indexes: Sequence[IndexModel] = ()
+    indexes: Sequence[Index] = ()
 
 
 COLLECTIONS: dict[str, Collection] = {

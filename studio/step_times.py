@@ -31,8 +31,11 @@ class StepTime(Record, frozen=True, kw_only=True):
     """The history of one step."""
 
     kind: str
+    """Of the jobs."""
     step: str
+    """The step."""
     provider: str
+    """Who does it."""
     seconds: list[float]
     """The newest last."""
     read_at: datetime

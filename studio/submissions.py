@@ -41,13 +41,18 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """One paid call. `id` is the idempotency key, the same on every attempt."""
 
     id: str
+    """The idempotency key."""
     provider: str
+    """Who was asked."""
     request: AnimationRequest
+    """What was asked for."""
     state: SubmissionState
     at: datetime
+    """When the intent was written."""
     is_free: bool = False
     """The provider charges nothing for it."""
     provider_id: str | None = None
+    """Under which the provider knows it."""
     clip: str | None = None
     """Where the finished clip is, once it was seen."""
 

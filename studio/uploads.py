@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from pymongo.client_session import ClientSession
@@ -23,6 +22,7 @@ from studio.keys import Upload, object_key, parse_upload_key, upload_key
 from studio.media_assets import Kind, MediaAsset
 from studio.objects import ObjectHead
 from studio.records import is_new_id, new_id
+from studio.scratch import scratch_folder
 from studio.settings import Settings
 from studio.studio import Studio
 
@@ -157,8 +157,8 @@ def take_in(
     _check_size(studio.settings, kind, received.stat().st_size)
     upload = Upload(new_id(), artwork_id or new_id(), kind)
     source = upload_key(owner, upload.artwork_id, kind, upload.id, "form")
-    with TemporaryDirectory(prefix="huaban-") as folder:
-        fields = _keep(studio, owner, upload, received, Path(folder))
+    with scratch_folder() as folder:
+        fields = _keep(studio, owner, upload, received, folder)
     return store(lambda session: studio.media_assets.create({**fields, "source": source}, session=session))
 
 
@@ -210,8 +210,7 @@ def _check_size(settings: Settings, kind: Kind, size: int) -> None:
 
 def _keep_uploaded(studio: Studio, announced: AnnouncedUpload, head: ObjectHead, store: Store) -> MediaAsset:
     upload = Upload(announced.id, announced.artwork_id, announced.kind)
-    with TemporaryDirectory(prefix="huaban-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         received = folder / "received"
         if studio.objects.download(announced.key, received).etag != head.etag:
             raise StudioError("UPLOAD_CHANGED")

@@ -2,6 +2,7 @@
 
 import { forgetCaller, get, post, Problem, put, remove } from "./api.js";
 import { announce, button, el, heading, problemCard } from "./elements.js";
+import { render } from "./router.js";
 import { day, forget, keep, kept, say } from "./words.js";
 
 const EXPORT = "/api/v1/privacy/export";
@@ -106,7 +107,11 @@ function eraseCard() {
     try {
       const { receiptId } = await (await remove("/api/v1/privacy/data")).json();
       keep("receipt", receiptId);
+      // Now, while nothing new is there: what is drawn from here on must neither be erased with the rest, nor be lost
+      // by a look at the receipt.
       forgetCaller();
+      await render();
+      scrollTo(0, 0);
     } catch (error) {
       trouble.replaceChildren(problemCard(error));
       erase.disabled = false;

@@ -5,6 +5,7 @@ from litestar.handlers import BaseRouteHandler
 from app.routes import (
     analyses,
     artworks,
+    docs,
     events,
     gallery,
     generation,
@@ -14,6 +15,7 @@ from app.routes import (
     init,
     lineage,
     media,
+    metrics,
     page,
     privacy,
     tickets,
@@ -21,6 +23,7 @@ from app.routes import (
 
 _MODULES = (
     init,
+    tickets,
     media,
     images,
     artworks,
@@ -31,8 +34,9 @@ _MODULES = (
     grow,
     lineage,
     privacy,
-    tickets,
     health,
+    metrics,
+    docs,
     page,
 )
 

@@ -7,11 +7,12 @@ from litestar.params import FromPath
 
 from app.dependencies import Owner, TheStudio
 from app.errors import AnyRequest, language_of
+from app.openapi import refusals
 from app.views import AnalysisView, view_analysis
 from studio.errors import StudioError
 
 
-@get("/ai/analyses/{artwork_id:str}")
+@get("/ai/analyses/{artwork_id:str}", responses=refusals("ANALYSIS_NOT_READY"))
 async def get_analysis(artwork_id: FromPath[str], owner: Owner, studio: TheStudio, request: AnyRequest) -> AnalysisView:
     """The newest reading of an artwork's drawing."""
     if await studio.artworks.get(owner, artwork_id) is None:

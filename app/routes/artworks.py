@@ -14,7 +14,8 @@ from actors import wishes
 from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
-from app.orders import JobCreate, answer
+from app.openapi import refusals
+from app.orders import ORDER_REFUSALS, JobCreate, answer
 from app.payloads import Id, Payload, Story, Title
 from app.views import ArtworkView, JobView, view_artwork
 from broker import run_in_transaction
@@ -61,7 +62,7 @@ class Regeneration(Payload, frozen=True, kw_only=True):
     """The story of the new film; left out, it stays as it is."""
 
 
-@post("/artworks", status_code=201)
+@post("/artworks", status_code=201, responses=refusals("NOT_FOUND", "ARTWORK_EXISTS"))
 async def create_artwork(
     data: JSONBody[ArtworkCreate], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
@@ -81,7 +82,7 @@ async def get_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@patch("/artworks/{artwork_id:str}")
+@patch("/artworks/{artwork_id:str}", responses=refusals("STORY_IN_USE", "DRAWING_IN_USE"))
 async def edit_artwork(
     artwork_id: FromPath[str],
     data: JSONBody[ArtworkUpdate],
@@ -127,7 +128,12 @@ async def restore_artwork(
     return await view_artwork(studio, links, artwork, language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/regenerate", status_code=202, counted_as=Calls.JOBS)
+@post(
+    "/artworks/{artwork_id:str}/regenerate",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals(*ORDER_REFUSALS),
+)
 async def regenerate_artwork(
     artwork_id: FromPath[str],
     owner: Owner,

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, websocket
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
 
 from app.dependencies import Owner, TheHub
 from app.errors import AnyRequest, language_of
 from app.live import EventStream, News, tell_socket
 from app.live.streams import AnySocket
-from app.views import View
+from app.views import StreamedEvent, View
 from app.views.events import ALIVE, frame_event, write_event
 from studio.events import LARGEST_SEQ
 from studio.language import Language
@@ -24,11 +25,16 @@ LastEventID = Annotated[int | None, HeaderParameter(name="Last-Event-ID", ge=0, 
 
 class EventsView(View, frozen=True, kw_only=True):
     items: list[msgspec.Raw]
+    """Each with its `type`, `data`, `timestamp` and `seq`, as over the WebSocket."""
     since: int
     """What to ask for next time."""
 
 
-@get("/api/v1/events", takes_ticket=True)
+@get(
+    "/api/v1/events",
+    takes_ticket=True,
+    responses={200: ResponseSpec(StreamedEvent, media_type="text/event-stream", description="The events. 事件。")},
+)
 async def get_events(
     owner: Owner,
     hub: TheHub,

@@ -13,8 +13,9 @@ from litestar.params import FromQuery, QueryParameter
 
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheLinks, TheStudio
+from app.openapi import refusals
 from app.views import GalleryView, view_gallery
-from studio.artworks import Artwork, ArtworkStatus
+from studio.artworks import ArtworkStatus, ListedArtwork
 from studio.gallery import SEARCH_DEPTH, Choice, Place
 from studio.studio import Studio
 
@@ -42,7 +43,11 @@ def provide_choice(
     )
 
 
-@get("/gallery", dependencies={"choice": Provide(provide_choice, sync_to_thread=False)})
+@get(
+    "/gallery",
+    dependencies={"choice": Provide(provide_choice, sync_to_thread=False)},
+    responses=refusals("CURSOR_INVALID"),
+)
 async def list_gallery(
     owner: Owner,
     studio: TheStudio,
@@ -66,7 +71,7 @@ async def list_gallery(
 
 async def _page(
     studio: Studio, owner: str, choice: Choice, *, after: Place | None, limit: int
-) -> tuple[list[Artwork], Place | None]:
+) -> tuple[list[ListedArtwork], Place | None]:
     """A page, and the place after which the next one begins. A search stops at its depth, and goes on from there."""
     depth = None
     if choice.is_search:
@@ -77,7 +82,7 @@ async def _page(
     return page, _place(choice, page[-1]) if len(found) > limit else depth
 
 
-def _place(choice: Choice, artwork: Artwork) -> Place:
+def _place(choice: Choice, artwork: ListedArtwork) -> Place:
     return Place(getattr(artwork, choice.time), artwork.id)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 from anyio import to_thread
 from litestar import Response, get, post
 from litestar.exceptions import ValidationException
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 
 from actors import wishes
@@ -18,8 +19,9 @@ from app.errors import AnyRequest, language_of
 from app.limits import Calls
 from app.live import EventStream
 from app.live.streams import Batches
-from app.orders import JobCreate, accepted, answer, id_of, location
-from app.views import CaptureView, JobsView, JobView, view_capture, view_job
+from app.openapi import refusals
+from app.orders import ORDER_REFUSALS, JobCreate, accepted, answer, id_of, location
+from app.views import CaptureView, JobsView, JobView, StreamedEvent, view_capture, view_job
 from app.views.events import frame_job_event
 from studio.errors import StudioError
 from studio.events import LARGEST_SEQ
@@ -28,7 +30,7 @@ from studio.pipelines import JobKind
 from studio.studio import Studio
 
 
-@post("/generation/jobs", status_code=202, counted_as=Calls.JOBS)
+@post("/generation/jobs", status_code=202, counted_as=Calls.JOBS, responses=refusals(*ORDER_REFUSALS))
 async def create_job(
     data: JSONBody[JobCreate], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -38,7 +40,7 @@ async def create_job(
     return await answer(studio, forecasts, owner, data, request)
 
 
-@get("/generation/jobs")
+@get("/generation/jobs", responses=refusals("NOT_FOUND", "CURSOR_INVALID"))
 async def list_jobs(
     owner: Owner,
     studio: TheStudio,
@@ -73,7 +75,12 @@ async def get_job(
     return view_job(job, language_of(request), await forecasts.of(job))
 
 
-@post("/generation/jobs/{job_id:str}/retry", status_code=202, counted_as=Calls.JOBS)
+@post(
+    "/generation/jobs/{job_id:str}/retry",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals("JOB_NOT_RETRYABLE"),
+)
 async def retry_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -83,7 +90,7 @@ async def retry_job(
     return await accepted(queued, request, forecasts)
 
 
-@post("/generation/jobs/{job_id:str}/cancel", status_code=202)
+@post("/generation/jobs/{job_id:str}/cancel", status_code=202, responses=refusals("JOB_NOT_CANCELABLE"))
 async def cancel_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -96,7 +103,12 @@ async def cancel_job(
     return await accepted(stopped, request, forecasts)
 
 
-@post("/generation/jobs/{job_id:str}/capture", status_code=200, counted_as=Calls.JOBS)
+@post(
+    "/generation/jobs/{job_id:str}/capture",
+    status_code=200,
+    counted_as=Calls.JOBS,
+    responses={202: ResponseSpec(CaptureView, description="It is being looked for. 正在查看。")},
+)
 async def capture_job(
     job_id: FromPath[str], owner: Owner, studio: TheStudio, links: TheLinks, *, request: AnyRequest
 ) -> Response[CaptureView]:
@@ -114,7 +126,14 @@ async def capture_job(
     return Response(view, status_code=202 if moved else 200, headers=location(job))
 
 
-@get("/generation/jobs/{job_id:str}/events", takes_ticket=True)
+@get(
+    "/generation/jobs/{job_id:str}/events",
+    takes_ticket=True,
+    responses={
+        200: ResponseSpec(StreamedEvent, media_type="text/event-stream", description="The events. 事件流。"),
+        204: ResponseSpec(None, description="The job has ended, and all was told. 任务已结束，事件都已发送。"),
+    },
+)
 async def stream_job_events(
     job_id: FromPath[str],
     owner: Owner,

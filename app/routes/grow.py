@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
+from app.openapi import refusals
 from app.payloads import Id, Payload
 from app.views import Links, ProfileView, ReportView, view_profile, view_report
 from studio import report_pages, reports
@@ -72,7 +73,7 @@ async def get_profile(owner: Owner, studio: TheStudio, links: TheLinks) -> Profi
     return await _view(studio, links, owner, await studio.profiles.get(owner))
 
 
-@post("/grow/profile", status_code=200)
+@post("/grow/profile", status_code=200, responses=refusals("NOT_FOUND"))
 async def change_profile(
     data: JSONBody[ProfileChange], owner: Owner, studio: TheStudio, links: TheLinks
 ) -> ProfileView:
@@ -96,19 +97,31 @@ def provide_wanted(
 _WANTED = {"wanted": Provide(provide_wanted, sync_to_thread=False)}
 
 
-@get("/grow/report", dependencies=_WANTED)
+@get("/grow/report", dependencies=_WANTED, responses=refusals("TIME_ZONE_UNKNOWN"))
 async def get_report(owner: Owner, studio: TheStudio, links: TheLinks, wanted: NamedDependency[Wanted]) -> ReportView:
     """What the works of the last weeks or months show: measured, with the works behind every claim, never made up."""
     return await _in_turn(lambda: view_report(links, wanted.report(studio, owner), wanted.language))
 
 
-@get("/grow/report.png", dependencies=_WANTED, media_type="image/png", counted_as=Calls.JOBS)
+@get(
+    "/grow/report.png",
+    dependencies=_WANTED,
+    media_type="image/png",
+    counted_as=Calls.JOBS,
+    responses=refusals("TIME_ZONE_UNKNOWN"),
+)
 async def get_report_picture(owner: Owner, studio: TheStudio, wanted: NamedDependency[Wanted]) -> Response[bytes]:
     """The report's charts as one picture."""
     return await _in_turn(lambda: _picture(studio, owner, wanted))
 
 
-@get("/grow/report.pdf", dependencies=_WANTED, media_type="application/pdf", counted_as=Calls.JOBS)
+@get(
+    "/grow/report.pdf",
+    dependencies=_WANTED,
+    media_type="application/pdf",
+    counted_as=Calls.JOBS,
+    responses=refusals("TIME_ZONE_UNKNOWN"),
+)
 async def get_report_document(owner: Owner, studio: TheStudio, wanted: NamedDependency[Wanted]) -> Response[bytes]:
     """The report for printing, on A4."""
     return await _in_turn(lambda: _document(studio, owner, wanted))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 from pymongo.errors import PyMongoError
 
 from app.dependencies import TheBroker, TheStudio
+from app.views import View
 from broker.stats import age_of_oldest_ready_s, has_busy_worker
 from studio.errors import NotNow
 
@@ -17,8 +19,18 @@ STUCK_AFTER_S = 60.0
 """Work that has waited for this long while nobody holds any means that no worker is working."""
 
 
-@get("/healthz", sync_to_thread=True)
-def healthz(studio: TheStudio, broker: TheBroker) -> Response[dict[str, Any]]:
+class HealthView(View, frozen=True, kw_only=True):
+    status: Literal["ok", "degraded"]
+    checks: dict[str, str]
+    """Of each dependency: `ok`, or what is wrong with it."""
+
+
+@get(
+    "/healthz",
+    sync_to_thread=True,
+    responses={503: ResponseSpec(HealthView, description="Something is missing. 有依赖不可用。")},
+)
+def healthz(studio: TheStudio, broker: TheBroker) -> Response[HealthView]:
     """200 when the database and the bucket answer and ready work is being claimed, 503 otherwise."""
 
     def queue_moves() -> None:
@@ -33,8 +45,8 @@ def healthz(studio: TheStudio, broker: TheBroker) -> Response[dict[str, Any]]:
     # The queue lives in the database: without that, to ask would only take as long again.
     checks["queue"] = _check(queue_moves) if checks["mongodb"] == "ok" else "unknown"
     healthy = all(state == "ok" for state in checks.values())
-    body = {"status": "ok" if healthy else "degraded", "checks": checks}
-    return Response(body, status_code=200 if healthy else 503)
+    view = HealthView(status="ok" if healthy else "degraded", checks=checks)
+    return Response(view, status_code=200 if healthy else 503)
 
 
 def _check(look: Callable[[], object]) -> str:

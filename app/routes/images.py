@@ -9,10 +9,11 @@ from litestar.params import QueryParameter
 
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheLinks, TheStudio
+from app.openapi import refusals
 from app.views import ImagesView, view_asset
 
 
-@get("/images")
+@get("/images", responses=refusals("CURSOR_INVALID"))
 async def list_images(
     owner: Owner,
     studio: TheStudio,

@@ -17,9 +17,11 @@ from actors import with_thumbnail
 from app.dependencies import Owner, TheForecasts, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
-from app.orders import JobCreate, answer
+from app.openapi import refusals
+from app.orders import ORDER_REFUSALS, JobCreate, answer
 from app.payloads import Key, Mime, Payload, Story
 from app.routes.artworks import ArtworkCreate, create
+from app.routes.media import MEDIA_REFUSALS
 from app.views import (
     ArtworkView,
     FilmStoryView,
@@ -65,7 +67,12 @@ class FilmOfKey(Payload, frozen=True, kw_only=True):
     text: Story | None = None
 
 
-@post("/artworks/from-image-key", status_code=201, counted_as=Calls.UPLOADS)
+@post(
+    "/artworks/from-image-key",
+    status_code=201,
+    counted_as=Calls.UPLOADS,
+    responses=refusals(*MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED"),
+)
 async def create_artwork_of_key(
     data: JSONBody[ImageKey], owner: Owner, studio: TheStudio, links: TheLinks, request: AnyRequest
 ) -> ArtworkView:
@@ -78,7 +85,13 @@ async def create_artwork_of_key(
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/audio/presign", status_code=201, sync_to_thread=True, counted_as=Calls.UPLOADS)
+@post(
+    "/artworks/{artwork_id:str}/audio/presign",
+    status_code=201,
+    sync_to_thread=True,
+    counted_as=Calls.UPLOADS,
+    responses=refusals("MIME_NOT_SUPPORTED", "FILE_TOO_LARGE"),
+)
 def presign_audio(
     artwork_id: FromPath[str], data: JSONBody[AudioUpload], owner: Owner, studio: TheStudio
 ) -> UploadView:
@@ -88,7 +101,12 @@ def presign_audio(
     return view_upload(studio, door)
 
 
-@post("/artworks/{artwork_id:str}/audio/commit", status_code=201, counted_as=Calls.UPLOADS)
+@post(
+    "/artworks/{artwork_id:str}/audio/commit",
+    status_code=201,
+    counted_as=Calls.UPLOADS,
+    responses=refusals(*MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED", "STORY_IN_USE"),
+)
 async def commit_audio(
     artwork_id: FromPath[str],
     data: JSONBody[AudioKey],
@@ -108,7 +126,12 @@ async def commit_audio(
     return await view_artwork(studio, links, await to_thread.run_sync(store), language_of(request))
 
 
-@post("/artworks/{artwork_id:str}/transcribe", status_code=202, counted_as=Calls.JOBS)
+@post(
+    "/artworks/{artwork_id:str}/transcribe",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals(*ORDER_REFUSALS),
+)
 async def transcribe_artwork(
     artwork_id: FromPath[str],
     owner: Owner,
@@ -125,7 +148,12 @@ async def transcribe_artwork(
     return await answer(studio, forecasts, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
-@post("/artworks/{artwork_id:str}/run-llm", status_code=202, counted_as=Calls.JOBS)
+@post(
+    "/artworks/{artwork_id:str}/run-llm",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals(*ORDER_REFUSALS),
+)
 async def refine_artwork(
     artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -133,7 +161,12 @@ async def refine_artwork(
     return await answer(studio, forecasts, owner, JobCreate(artwork_id=artwork_id, kind=JobKind.STORY), request)
 
 
-@post("/artworks/{artwork_id:str}/generate", status_code=202, counted_as=Calls.JOBS)
+@post(
+    "/artworks/{artwork_id:str}/generate",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals(*ORDER_REFUSALS),
+)
 async def generate_artwork(
     artwork_id: FromPath[str], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -141,7 +174,12 @@ async def generate_artwork(
     return await answer(studio, forecasts, owner, JobCreate(artwork_id=artwork_id), request)
 
 
-@post("/generation/jobs/from-key", status_code=202, counted_as=Calls.JOBS)
+@post(
+    "/generation/jobs/from-key",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals(*ORDER_REFUSALS, *MEDIA_REFUSALS, "UPLOAD_NOT_FOUND", "UPLOAD_CHANGED"),
+)
 async def create_job_of_key(
     data: JSONBody[FilmOfKey], owner: Owner, studio: TheStudio, forecasts: TheForecasts, *, request: AnyRequest
 ) -> Response[JobView]:
@@ -151,7 +189,7 @@ async def create_job_of_key(
     return await answer(studio, forecasts, owner, JobCreate(cover_asset_id=drawing.id, text=data.text), request)
 
 
-@get("/artworks/by-video-key")
+@get("/artworks/by-video-key", responses=refusals("NOT_FOUND"))
 async def get_artwork_of_film(
     key: Annotated[str, QueryParameter(min_length=1, max_length=512)],
     owner: Owner,

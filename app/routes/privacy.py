@@ -7,6 +7,7 @@ from typing import Annotated
 
 from anyio import to_thread
 from litestar import Response, delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 from pymongo.client_session import ClientSession
@@ -15,6 +16,7 @@ from actors import send_erasure, send_export
 from app.dependencies import Owner, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
 from app.limits import Calls
+from app.openapi import refusals
 from app.payloads import Payload
 from app.views import (
     ConsentsView,
@@ -62,7 +64,7 @@ async def get_consents(owner: Owner, studio: TheStudio) -> ConsentsView:
     return view_consents(await studio.consents.get(owner))
 
 
-@put("/api/v1/privacy/consents")
+@put("/api/v1/privacy/consents", responses=refusals("NOTICE_CHANGED"))
 async def update_consents(data: JSONBody[ConsentsUpdate], owner: Owner, studio: TheStudio) -> ConsentsView:
     """Record what the client agrees to or withdraws. It is a record: nothing is turned off by it."""
     if data.notice_version != version(studio.settings):
@@ -72,7 +74,11 @@ async def update_consents(data: JSONBody[ConsentsUpdate], owner: Owner, studio: 
     return view_consents(await to_thread.run_sync(decide))
 
 
-@get(EXPORT, counted_as=Calls.CHANGES)
+@get(
+    EXPORT,
+    counted_as=Calls.CHANGES,
+    responses={202: ResponseSpec(ExportView, description="It is being prepared. 正在准备。")},
+)
 async def get_export(owner: Owner, studio: TheStudio, links: TheLinks) -> Response[ExportView]:
     """The newest export of everything that is kept of the client; where there is none, one is begun."""
     export = await studio.exports.get_newest(owner)

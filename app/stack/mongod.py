@@ -66,12 +66,13 @@ def part(mongod: Mongod, folder: Path, *, port: int, environ: Mapping[str, str],
     folder.mkdir(parents=True, exist_ok=True)
     # Without `log=(...)` an empty database takes 300 MB of disk; without a cache size it takes half of the memory.
     # A snapshot window of 0 lets deleted queue messages leave memory at once instead of after five minutes.
+    # A command that is logged for being slow has a child's words in it.
     command = [
         str(mongod.path), "--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket",
         "--replSet", REPLICA_SET, "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25",
         "--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)",
         "--setParameter", "diagnosticDataCollectionEnabled=false",
-        "--setParameter", "minSnapshotHistoryWindowInSeconds=0", "--quiet",
+        "--setParameter", "minSnapshotHistoryWindowInSeconds=0", "--quiet", "--slowOpSampleRate", "0",
     ]  # fmt: skip
     if test_commands:
         command += ["--setParameter", "enableTestCommands=1"]

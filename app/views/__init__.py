@@ -24,6 +24,7 @@ from app.views.privacy import (
     view_notice,
     view_receipt,
 )
+from app.views.streams import StreamedEvent
 from app.views.view import View
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "ProfileView",
     "ReceiptView",
     "ReportView",
+    "StreamedEvent",
     "UploadView",
     "UploadedView",
     "View",

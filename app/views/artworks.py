@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,10 @@ from app.views.links import Links
 from app.views.view import View
 from studio import pipelines
 from studio.analyses import Analysis
-from studio.artworks import Artwork, ArtworkStatus
+from studio.artworks import Artwork, ArtworkStatus, ListedArtwork
 from studio.jobs import FINAL, Job
 from studio.language import Language
-from studio.media_assets import MediaAsset
+from studio.media_assets import MediaAsset, ShownAsset
 from studio.studio import Studio
 
 
@@ -83,7 +84,9 @@ class FilmStoryView(View, frozen=True, kw_only=True):
     audio: RecordingView | None
 
 
-def _summary(studio: Studio, links: Links, artwork: Artwork, assets: dict[str, MediaAsset]) -> dict[str, Any]:
+def _summary(
+    studio: Studio, links: Links, artwork: ListedArtwork, assets: Mapping[str, MediaAsset | ShownAsset]
+) -> dict[str, Any]:
     cover, film = assets.get(artwork.cover_asset_id or ""), assets.get(artwork.video_asset_id or "")
     shown = cover or film
     kept_for = timedelta(days=studio.settings.retain_deleted_days)
@@ -105,10 +108,10 @@ def _summary(studio: Studio, links: Links, artwork: Artwork, assets: dict[str, M
 
 
 async def view_gallery(
-    studio: Studio, links: Links, owner: str, artworks: list[Artwork], next_cursor: str | None
+    studio: Studio, links: Links, owner: str, artworks: list[ListedArtwork], next_cursor: str | None
 ) -> GalleryView:
     wanted = {artwork.cover_asset_id for artwork in artworks} | {artwork.video_asset_id for artwork in artworks}
-    assets = await studio.media_assets.by_ids(owner, {asset_id for asset_id in wanted if asset_id})
+    assets = await studio.media_assets.shown_by_ids(owner, {asset_id for asset_id in wanted if asset_id})
     items = [ArtworkSummary(**_summary(studio, links, artwork, assets)) for artwork in artworks]
     return GalleryView(items=items, next_cursor=next_cursor)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from studio.exports import Export
-from studio.media_assets import Kind, MediaAsset
+from studio.media_assets import Kind, MediaAsset, ShownAsset
 from studio.media_links import MediaLinks
 
 STILL_MIME = "image/jpeg"
@@ -17,17 +17,17 @@ class Links:
         self._media_links = media_links
         self._base = base
 
-    def to(self, asset: MediaAsset) -> str:
+    def to(self, asset: MediaAsset | ShownAsset) -> str:
         return self._base + self._media_links.url(asset.key, asset.mime)
 
     def to_archive(self, export: Export) -> str:
         """Browsers save what is behind it."""
         return f"{self._base}{self._media_links.url(export.key, ARCHIVE_MIME)}&download=1"
 
-    def to_poster(self, film: MediaAsset) -> str | None:
+    def to_poster(self, film: MediaAsset | ShownAsset) -> str | None:
         return self._still(film.poster_key)
 
-    def to_thumb(self, asset: MediaAsset) -> str | None:
+    def to_thumb(self, asset: MediaAsset | ShownAsset) -> str | None:
         """A small picture of an asset; the picture itself until there is one, and nothing for sound."""
         if small := self._still(asset.thumb_key or asset.poster_key):
             return small

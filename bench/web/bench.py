@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from app.stack.ports import free_port
 from bench import programs
 from bench.figures import Figure
 from bench.web import answers, long_gallery, tools, watchers
+from bench.web.answers import Server
 from bench.web.copies import Copies
 from studio.settings import Settings
 from studio.studio import Studio
@@ -48,8 +51,8 @@ async def _measure(folder: Path, wishes: Wishes) -> list[Figure]:
     env = {**os.environ, "OWNER_KEY": OWNER_KEY, "APP_MODE": "dev"}
     async with Stack(folder / "data", port=free_port(), env=env) as stack:
         artwork_id = await asyncio.to_thread(_film, stack.url, folder)
-    async with Stack(folder / "data", port=free_port(), env=env, worker=False) as stack:
-        return await asyncio.to_thread(_measure_all, stack, artwork_id, folder, wishes)
+    async with Stack(folder / "data", env=env, web=False, worker=False) as stack:
+        return await asyncio.to_thread(_measure_all, stack.env, artwork_id, folder, wishes)
 
 
 def _film(url: str, out: Path) -> str:
@@ -59,44 +62,40 @@ def _film(url: str, out: Path) -> str:
         return str(client.get("/gallery")["items"][0]["artworkId"])
 
 
-def _measure_all(stack: Stack, artwork_id: str, folder: Path, wishes: Wishes) -> list[Figure]:
-    studio = Studio(Settings(mongodb_uri=stack.env["MONGODB_URI"], owner_key=OWNER_KEY))  # type: ignore[arg-type]
+def _measure_all(env: Mapping[str, str], artwork_id: str, folder: Path, wishes: Wishes) -> list[Figure]:
+    studio = Studio(Settings(mongodb_uri=env["MONGODB_URI"], owner_key=OWNER_KEY))  # type: ignore[arg-type]
     copies = Copies(studio.database, owner_key=OWNER_KEY, artwork_id=artwork_id)
     figures = []
     try:
-        if "answers" in wishes.parts:
-            figures += _beside_express(stack, copies, folder, wishes)
-        if "watchers" in wishes.parts:
-            figures += watchers.measure(studio, stack.url, web_pid=stack.supervisor.pid("web") or 0)
-        if "long_gallery" in wishes.parts:
-            figures += long_gallery.measure(copies, stack.url)
+        # As a platform would: its lines go to a file, and nobody restarts it.
+        with _running([sys.executable, "-m", "app.cli", "api"], folder / "web", env) as (web, url):
+            if "answers" in wishes.parts:
+                figures += _beside_express(Server(url, web.pid), env, copies, folder, wishes)
+            if "watchers" in wishes.parts:
+                figures += watchers.measure(studio, url, web_pid=web.pid)
+            if "long_gallery" in wishes.parts:
+                figures += long_gallery.measure(copies, url)
     finally:
         studio.close()
     return figures
 
 
-def _beside_express(stack: Stack, copies: Copies, folder: Path, wishes: Wishes) -> list[Figure]:
+def _beside_express(ours: Server, env: Mapping[str, str], copies: Copies, folder: Path, wishes: Wishes) -> list[Figure]:
     if missing := tools.lacks():
         Console().print(f"Without requests per second: {missing}", markup=False, soft_wrap=True)
         return []
-    with _express(stack, folder) as express:
-        servers = {"ours": stack.url, "express": express}
+    theirs = {**env, "MONGODB_DB": Settings().mongodb_db, "NODE_ENV": "production"}
+    place = folder / "express"
+    with _running(tools.express(place), place, theirs) as (express, url):
+        servers = {"ours": ours, "express": Server(url, express.pid)}
         return answers.measure(copies, servers, rounds=wishes.rounds, for_s=wishes.seconds, notes=folder)
 
 
 @contextmanager
-def _express(stack: Stack, folder: Path) -> Iterator[str]:
-    """The Express server on the same database; its address."""
-    place = folder / "express"
-    place.mkdir()
+def _running(command: list[str], folder: Path, env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A web server that listens on PORT, once it answers; and its address."""
+    folder.mkdir(exist_ok=True)
     port = free_port()
-    env = {
-        "MONGODB_URI": stack.env["MONGODB_URI"],
-        "MONGODB_DB": Settings().mongodb_db,
-        "OWNER_KEY": OWNER_KEY,
-        "PORT": str(port),
-        "NODE_ENV": "production",
-    }
-    with programs.running(tools.express(place), place, env):
+    with programs.running(command, folder, {**env, "PORT": str(port), "PYTHONPATH": str(Path.cwd())}) as server:
         asyncio.run(asyncio.wait_for(answering_http(port), timeout=30))
-        yield f"http://127.0.0.1:{port}"
+        yield server, f"http://127.0.0.1:{port}"

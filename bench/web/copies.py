@@ -16,25 +16,9 @@ Document = dict[str, Any]
 
 _BATCH = 2_000
 _APART = timedelta(minutes=7)
-_NOUNS = [
-    "fox",
-    "balloon",
-    "sun",
-    "whale",
-    "garden",
-    "robot",
-    "grandma",
-    "rocket",
-    "snail",
-    "castle",
-    "rain",
-    "dragon",
-    "boat",
-    "moon",
-    "bicycle",
-]
+_NOUNS = ["fox", "balloon", "sun", "whale", "garden", "robot", "grandma", "rocket", "snail", "castle", "rain", "dragon"]
 _ADJECTIVES = ["red", "sleepy", "tiny", "flying", "brave", "golden", "quiet", "muddy", "clever", "paper"]
-_REAL = random.Random(4)  # noqa: S311 - equal titles on every run
+_CHANCE = random.Random(4)  # noqa: S311 - equal titles on every run
 
 
 class Copies:
@@ -67,7 +51,7 @@ class Copies:
         self._insert("artworks", (artwork for artwork, _ in works))
 
     def drafts(self, client_ids: list[str]) -> list[str]:
-        """Store an artwork for each client that has no film yet; their ids."""
+        """Store an artwork without a film for each time a client is named; their ids."""
         blank: Document = {
             "status": "draft",
             "versions": [],
@@ -92,7 +76,7 @@ class Copies:
             **self._artwork,
             "_id": artwork_id,
             "owner": owner,
-            "title": f"The {_REAL.choice(_ADJECTIVES)} {_REAL.choice(_NOUNS)} {number}",
+            "title": f"The {_CHANCE.choice(_ADJECTIVES)} {_CHANCE.choice(_NOUNS)} {number}",
             "created_at": at,
             "updated_at": at,
             **{name: asset["_id"] for name, asset in assets.items()},

@@ -24,6 +24,7 @@ def lacks() -> str:
 
 def express(folder: Path) -> list[str]:
     """The command that starts the Express server, after installing it into a folder. Raises CalledProcessError."""
+    folder.mkdir(exist_ok=True)
     for name in ("package.json", "server.js"):
         shutil.copy(_EXPRESS / name, folder)
     options = ["--no-audit", "--no-fund", "--no-package-lock", "--omit=dev", "--silent"]

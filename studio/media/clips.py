@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,10 @@ POSTER_SIDE = 1280
 MAX_PIXELS = 4096 * 2304
 """Of one picture of a film. Larger ones than 4K are made by no phone's default, and a forged one takes all memory."""
 
+LOOK_S = 5.0
+"""How long pictures are decoded to get to one. To reach one, all since the last key picture have to be: a few megabytes
+without another key picture hold an hour's work."""
+
 _MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 
 
@@ -40,7 +45,7 @@ class ClipFacts:
 
 
 def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
-    """The facts of a clip whose first frame and one near its end decode.
+    """The facts of a clip whose first frame and one near its end decode, or as far as it is looked at.
 
     Raises StudioError(unreadable) for what does not play, VIDEO_TOO_LARGE, and KIND_MISMATCH for pictures and sound.
     """
@@ -109,12 +114,15 @@ def _picture_track(media: InputContainer, unreadable: str) -> VideoStream:
 
 
 def _frame_at(media: InputContainer, track: VideoStream, seconds: float) -> av.VideoFrame | None:
-    """The first frame at or after a time, the last one when the film is shorter, None when nothing decodes."""
-    frame = None
+    """The first frame at or after a time, None when nothing decodes.
+
+    Another one is the answer when the film is shorter, or the way there too long: the last one that was reached.
+    """
+    frame, give_up_at = None, time.monotonic() + LOOK_S
     try:
         media.seek(int(seconds * av.time_base))
         for frame in media.decode(track):
-            if frame.time is None or frame.time >= seconds - 0.001:
+            if frame.time is None or frame.time >= seconds - 0.001 or time.monotonic() > give_up_at:
                 return frame
     except FFmpegError:
         return None

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from PIL import Image
 
 from studio.media import camera, ffmpeg, images, melody, palette, paper, sound, stage, titles
 from studio.media.sound import SoundFacts
 from studio.providers.interfaces import Progress
+from studio.scratch import scratch_folder
 
 FRAMES_PER_SECOND = 25
 TITLE_S = 1.8
@@ -51,8 +51,8 @@ def make(
     seconds = length(facts.seconds if facts else 0.0)
     with images.upright(drawing, at_least=2 * stage.LONG_SIDE, max_pixels=limits.max_pixels) as picture:
         reel = _Reel(picture, title, seconds, airborne=airborne)
-    with TemporaryDirectory(prefix="huaban-film-") as folder:
-        music = Path(folder) / "music.wav"
+    with scratch_folder() as folder:
+        music = folder / "music.wav"
         (melody.chime if voice else melody.tune)(music, seconds=seconds)
         ffmpeg.run(
             [*_video_input(reel.size), *_audio(voice, facts, music), *_output(seconds), "-y", str(target)],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms
 from pillow_heif import register_heif_opener
 
 from studio.errors import StudioError
@@ -33,6 +33,16 @@ MAX_SIDE = 16_384
 MAX_SCANS = 100
 """A progressive JPEG has about ten. Each costs a pass over all pixels, and hardly a byte: a small file can hold an
 hour's work."""
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each orientation that EXIF has a number for."""
 THUMB_SIDE = 480
 THUMB_QUALITY = 82
 
@@ -56,7 +66,7 @@ def clean(path: Path, target_folder: Path, *, max_pixels: int) -> CleanImage:
         is_png = image.format == "PNG"
         with _unreadable_when_broken():
             image.load()
-            upright = _plain(ImageOps.exif_transpose(image))
+            upright = _plain(_turned(image))
     return _save(upright, target_folder, as_png=is_png)
 
 
@@ -77,7 +87,7 @@ def upright(path: Path, *, at_least: int, max_pixels: int) -> Iterator[Image.Ima
         with _unreadable_when_broken():
             image.draft(None, (at_least, at_least))
             image.load()
-            picture = _on_white(_plain(ImageOps.exif_transpose(image)))
+            picture = _on_white(_plain(_turned(image)))
         yield picture
 
 
@@ -125,6 +135,18 @@ def _unreadable_when_broken() -> Iterator[None]:
         zlib.error,
     ) as error:
         raise StudioError("IMAGE_UNREADABLE") from error
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """The picture as the camera was held. Tags that are broken say nothing, and go with the others.
+
+    Pillow's own function also writes the tags anew, which fails for many that phones and editors get wrong.
+    """
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # noqa: BLE001 (Pillow meets broken tags with whatever error comes first)
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -32,6 +32,7 @@ class Words(msgspec.Struct, frozen=True):
     prompt: str
     """What should be seen and how it should move, for the animator."""
     language: Language
+    """Of the narration."""
     method: str
     """How the words were made, in a few words that people may read."""
 
@@ -40,7 +41,9 @@ class Region(msgspec.Struct, frozen=True):
     """A part of a drawing. `box` is (left, top, width, height) in fractions of the picture, 0 to 1."""
 
     box: tuple[float, float, float, float]
+    """(left, top, width, height)"""
     label: dict[Language, str]
+    """What it looks like, by language."""
     color: str
     """The region's leading colour as #rrggbb."""
     share: float
@@ -51,6 +54,7 @@ class Swatch(msgspec.Struct, frozen=True):
     color: str
     """#rrggbb"""
     name: dict[Language, str]
+    """Of the colour, by language."""
     share: float
     """Of the drawn area, 0 to 1; the shares of a palette add up to 1 at most."""
 
@@ -59,33 +63,47 @@ class Score(msgspec.Struct, frozen=True):
     """A measured property of one drawing, 0 to 100. It describes; it neither ranks nor diagnoses."""
 
     value: int
+    """0 to 100."""
     label: dict[Language, str]
+    """What it is called, by language."""
     method: dict[Language, str]
+    """How it was measured, by language."""
 
 
 class Reading(msgspec.Struct, frozen=True):
     """What can be said about a drawing from its pixels and its story."""
 
     summary: dict[Language, str]
+    """A sentence or two, by language."""
     tags: list[dict[Language, str]]
+    """What strikes the eye, each by language."""
     palette: list[Swatch]
+    """The leading colours, the most used first."""
     regions: list[Region]
+    """The parts that stand out."""
     scores: dict[str, Score]
+    """What was measured, by its name."""
     coverage: float
     """How much of the paper is drawn on, 0 to 1."""
     method: str
+    """Who read it."""
 
 
 class AnimationRequest(msgspec.Struct, frozen=True):
     """All that an animator needs. Objects are keys in our bucket, so that the request can be stored."""
 
     drawing_key: str
+    """The drawing's object."""
     voice_key: str | None
+    """The recording's object; None where nobody speaks."""
     folder: str
     """A part of the bucket, ending in "/", where the provider may put what it makes on the way."""
     title: str
+    """For the title card."""
     prompt: str
+    """What should be seen and how it should move."""
     language: Language
+    """Of the words in it."""
 
 
 class Pending(msgspec.Struct, frozen=True):

@@ -6,7 +6,6 @@ import os
 import re
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import BoundedSemaphore
 
 import structlog
@@ -16,6 +15,7 @@ from studio.media import film
 from studio.media.ffmpeg import FFmpegFailed
 from studio.objects import ObjectStore
 from studio.providers.interfaces import AnimationRequest, Clip, Lookup, Progress
+from studio.scratch import scratch_folder
 from studio.settings import Settings
 
 BUSY_S = 2.0
@@ -80,7 +80,7 @@ class LocalAnimator:
 
     def _render(self, key: str, request: AnimationRequest, progress: Progress) -> None:
         with ExitStack() as stack:
-            target = Path(stack.enter_context(TemporaryDirectory(prefix="huaban-render-"))) / "film.mp4"
+            target = stack.enter_context(scratch_folder()) / "film.mp4"
             try:
                 drawing = stack.enter_context(self._objects.local_copy(request.drawing_key))
                 voice = stack.enter_context(self._objects.local_copy(request.voice_key)) if request.voice_key else None

@@ -11,7 +11,7 @@ from app.client import Json
 
 _NAMES_A_THING = re.compile(r"(?:\w*_)?(?:id|key)s?|\w*(?:Id|Key)s?")
 # What the types alone do not tell.
-_SAMPLES = {"mime": "image/png"}
+_SAMPLES = {"type": "image", "mime": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Operation:
     """Of the body; empty without one."""
     body: Json
     """The least that is accepted, without the ids that may be left out."""
+    fields: tuple[str, ...] = ()
+    """All that a body may hold."""
+    query: tuple[str, ...] = ()
+    """The names of the query parameters."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -45,7 +49,15 @@ def operations(description: Json) -> Iterator[Operation]:
             places = [*parameters, *(Slot("body", name) for name in schema.get("properties", {}))]
             # Whatever stands in a path names something.
             slots = (slot for slot in places if slot.where == "path" or _NAMES_A_THING.fullmatch(slot.name))
-            yield Operation(method.upper(), path, tuple(slots), media_type, _sample(schema, description))
+            yield Operation(
+                method.upper(),
+                path,
+                tuple(slots),
+                media_type,
+                _sample(schema, description),
+                fields=tuple(schema.get("properties", {})),
+                query=tuple(slot.name for slot in parameters if slot.where == "query"),
+            )
 
 
 def call_of(operation: Operation, named: Mapping[Slot, str]) -> dict[str, Any]:
@@ -93,7 +105,8 @@ def _sample(schema: Json, description: Json) -> Json:
 def _value(name: str, schema: Json, description: Json) -> Any:
     resolved = _resolved(schema, description)
     if "enum" in resolved:
-        return resolved["enum"][0]
+        wanted = _SAMPLES.get(name)
+        return wanted if wanted in resolved["enum"] else resolved["enum"][0]
     if resolved.get("type") == "object":
         return _sample(resolved, description)
     number = int(resolved.get("minimum", 1))

@@ -169,3 +169,12 @@ def test_a_socket_that_speaks_is_not_listened_to(http: httpx.Client, events: Eve
             connection.send(message)
         events.tell("queued")
         assert receive(connection)["seq"] == 1
+
+
+def test_a_browser_opens_streams_with_a_ticket(http: httpx.Client, events: Events, web: str) -> None:
+    events.tell("queued")
+    query = f"?since=0&ticket={http.post('/api/v1/tickets').json()['ticket']}"
+    with connect(f"{web.replace('http', 'ws')}/api/v1/events{query}") as connection:
+        assert receive(connection)["seq"] == 1
+    with httpx.Client(base_url=web) as browser, browser.stream("GET", f"/api/v1/events{query}") as answer:
+        assert next(read_events(answer))["seq"] == 1

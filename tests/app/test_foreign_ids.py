@@ -30,9 +30,9 @@ from tests.studio.made import tone, wav
 ALSO: dict[str, Json] = {
     "POST /generation/jobs": {"text": "A fox flies."},
     "POST /upload": {"file": picture()},
-    "POST /artworks/{artwork_id}/audio/presign": {"mime": "audio/wav"},
-    "POST /artworks/{artwork_id}/transcribe": {"text": "A fox flies."},
-    "PATCH /artworks/{artwork_id}": {"title": "Owl"},
+    "POST /artworks/{artworkId}/audio/presign": {"mime": "audio/wav"},
+    "POST /artworks/{artworkId}/transcribe": {"text": "A fox flies."},
+    "PATCH /artworks/{artworkId}": {"title": "Owl"},
 }
 # What one and the same name means to different operations.
 MEANINGS = {
@@ -42,7 +42,7 @@ MEANINGS = {
     ("/artworks/by-video-key", "key"): "film_key",
 }
 # What these name is nobody's in particular.
-UNOWNED = {"GET /api/v1/privacy/receipts/{receipt_id}"}
+UNOWNED = {"GET /api/v1/privacy/receipts/{receiptId}"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 SECRETS = (SecretStr("tests-sign-their-tokens-with-this-one"),)

@@ -117,13 +117,11 @@ def test_page_has_a_word_for_everything_it_says_and_no_others() -> None:
     assert WORDS["en"].keys() <= mentioned | made
 
 
-def test_an_erasure_is_the_only_thing_that_makes_a_browser_somebody_new() -> None:
-    # A look at an old receipt must not: the id that it would forget is the only way to what was made since.
-    parts = re.split(r"\n(?=(?:export )?(?:async )?function )", SCRIPTS)
-    forgetting = [part for part in parts if re.search(r"(?<!function )forgetCaller\(\)", part)]
+def test_an_erasure_makes_the_browser_somebody_new_at_once_and_a_look_at_its_receipt_never_does() -> None:
+    asking, receipt = re.split(r"^function receiptCard", FILES["privacy.js"], flags=re.MULTILINE)
 
-    assert len(forgetting) == 1
-    assert 'remove("/api/v1/privacy/data")' in forgetting[0]
+    assert "forgetCaller()" in asking.partition('await remove("/api/v1/privacy/data")')[2]
+    assert "forgetCaller" not in receipt
 
 
 def test_files_of_the_page_are_packaged() -> None:

@@ -41,6 +41,14 @@ def test_every_refusal_is_a_problem_in_the_callers_language(
     problem_of(http.request(method, path, headers={"Accept-Language": accepted}), symbol, language)
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [("/gallery", "GET, OPTIONS"), ("/grow/profile", "GET, OPTIONS, POST"), ("/artworks", "OPTIONS, POST")],
+)
+def test_options_name_every_method_of_an_address(http: httpx.Client, path: str, allowed: str) -> None:
+    assert http.options(path).headers["allow"] == allowed
+
+
 def test_a_refused_method_names_those_that_are_taken(http: httpx.Client) -> None:
     assert "GET" in http.put("/gallery").headers["allow"]
 

@@ -79,6 +79,7 @@ def test_a_film_is_made_exactly_once_however_often_its_workers_are_killed(
     artwork = told_artwork(client, drawing)
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
     deaths = run_until_it_ends(client, product, job, graves, spared=CALL)
+    assert client.get(f"/generation/jobs/{job['jobId']}")["error"] is None
     assert deaths == STEP_POINTS, "every point of every step was met"
     assert_made_once(client, product, job)
 
@@ -128,7 +129,7 @@ def test_a_film_whose_worker_is_killed_while_ffmpeg_runs_is_rendered_again(
     with running(WORKER, env, log):
         assert [event["status"] for event in client.watch(job["jobId"], patience_s=90)][-1] == "succeeded"
     objects = keys_of(product, job)
-    assert sorted(key.split("/")[4] for key in objects) == ["original", "thumb", "video"], "and no render is left"
+    assert sorted(key.split("/")[4] for key in objects) == ["original", "thumb", "thumb", "video"], "no render is left"
 
 
 def told_artwork(client: Client, drawing: Path) -> Json:
@@ -157,7 +158,7 @@ def assert_made_once(client: Client, product: Product, job: Json) -> None:
     assert list(dict.fromkeys(entered)) == STEPS
     assert [event["data"]["status"] for event in events].count("succeeded") == 1
     folders = sorted(key.split("/")[4] for key in keys_of(product, job))
-    assert folders == ["audio", "original", "thumb", "video"], "one object of each kind"
+    assert folders == ["audio", "original", "thumb", "thumb", "video"], "one object of each kind, the film's still too"
     numbers = [event["seq"] for event in database["events"].find({"owner": stored["owner"]}).sort("seq", 1)]
     assert numbers == list(range(1, len(numbers) + 1)), "no gap in the log"
 

@@ -16,6 +16,13 @@ def test_mongod_is_a_primary_with_transactions(servers: Servers) -> None:
         assert client.stack.notes.find_one_and_delete({"_id": "kept"})
 
 
+def test_mongod_logs_no_command_for_being_slow(servers: Servers) -> None:
+    with MongoClient[dict[str, Any]](servers.mongodb_uri) as client:
+        client.stack.notes.insert_one({"_id": "slow"})
+        client.stack.notes.find_one_and_delete({"_id": "slow", "$where": "sleep(200) || 'TheWordsThatNobodyLogs'"})
+    assert "TheWordsThatNobodyLogs" not in (servers.folder / "logs" / "mongod.log").read_text()
+
+
 def test_killed_mongod_keeps_acknowledged_writes(servers: Servers) -> None:
     with MongoClient[dict[str, Any]](servers.mongodb_uri) as client:
         client.stack.notes.insert_one({"_id": "before the kill"})

@@ -59,6 +59,24 @@ def test_the_poster_is_a_frame_from_inside_the_clip(tmp_path: Path) -> None:
     assert blue > 200 > red
 
 
+def test_a_clip_is_not_decoded_for_long_to_reach_a_picture_far_from_a_key_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "one_key_picture.mp4"
+    made.run(
+        "-f", "lavfi", "-i", "color=red:size=64x48:rate=10:duration=1",
+        "-f", "lavfi", "-i", "color=blue:size=64x48:rate=10:duration=3",
+        "-filter_complex", "[0][1]concat", "-g", "1000", "-sc_threshold", "0", path,
+    )  # fmt: skip
+    monkeypatch.setattr(clips, "LOOK_S", 0.0)
+
+    assert clips.inspect(path).seconds == pytest.approx(4, abs=0.15)
+    clips.poster(path, tmp_path / "poster.jpg")
+    with Image.open(tmp_path / "poster.jpg") as poster:
+        red, _, blue = poster.resize((1, 1)).tobytes()
+    assert red > 200 > blue
+
+
 def test_a_clip_of_larger_pictures_than_cameras_take_is_refused_before_one_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

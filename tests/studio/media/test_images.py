@@ -197,6 +197,19 @@ def test_a_thumbnail_is_never_larger_than_its_picture(tmp_path: Path) -> None:
         assert result.size == (60, 40)
 
 
+def test_a_photo_whose_tags_are_broken_is_taken_all_the_same(tmp_path: Path) -> None:
+    """A text where the resolution belongs, and so nothing that Pillow could write anew."""
+    path = tmp_path / "photo.jpg"
+    turned = b"\x12\x01" + struct.pack("<HIH", 3, 1, 6) + b"\0\0"
+    broken = b"\x1a\x01" + struct.pack("<HI", 2, 3) + b"no\0\0"
+    tags = b"II*\0\x08\0\0\0\x02\0" + turned + broken + bytes(4)
+    Image.new("RGB", (60, 40)).save(path, exif=b"Exif\0\0" + tags)
+
+    result = images.clean(path, tmp_path, max_pixels=10_000)
+
+    assert (result.width, result.height) == (40, 60)
+
+
 def test_orientation_is_applied_and_metadata_is_gone(tmp_path: Path) -> None:
     image = Image.new("RGB", (80, 40), "white")
     image.paste((255, 0, 0), (0, 0, 20, 40))
