@@ -71,7 +71,11 @@ def empty_bin() -> None:
 def review_media() -> None:
     """Walk through all media, and remove those that nothing uses and recordings that have served their purpose."""
     assets = studio.media_assets.list_after(studio.walks.position("media"), limit=BATCH).now()
-    for asset in retention.due_media(studio, assets, now=server_time(studio.client)):
+    now = server_time(studio.client)
+    for asset in retention.due_media(studio, assets, now=now):
+        # It took a while to remove those before it, and somebody may have come to use this one.
+        if not retention.due_media(studio, [asset], now=now):
+            continue
         run_in_transaction(studio.client, partial(retention.remove_media, studio, asset))
         retention.remove_objects(studio, [asset])
     _walk_on("media", assets[-1].id if len(assets) == BATCH else None)

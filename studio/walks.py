@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from studio.records import Documents
@@ -24,3 +26,7 @@ class Walks:
     def move(self, name: str, after: str | None) -> None:
         """Note how far it is; None when it has come to the end, and begins anew the next time."""
         self._collection.update_one({"_id": name}, {"$set": {"after": after or ""}}, upsert=True)
+
+    def leave(self, prefix: str) -> None:
+        """Let those begin anew that have come to a key which begins like this."""
+        self._collection.update_many({"after": re.compile(f"^{re.escape(prefix)}")}, {"$set": {"after": ""}})

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 
 import pylopdf_fonts_zh_cn as fonts
-from fpdf import FPDF
 from PIL import Image
 
 from studio.language import Language
@@ -22,6 +21,9 @@ _JPEG_QUALITY = 85
 
 class PrintPen:
     def __init__(self, *, title: str, subject: str, language: Language, day: date) -> None:
+        # Half a second at the start of every web process, which many never need.
+        from fpdf import FPDF  # noqa: PLC0415
+
         self._pdf = FPDF(unit="pt", format=(WIDTH, HEIGHT))
         self._pdf.set_auto_page_break(auto=False)
         self._pdf.add_font(_FONT, fname=fonts.sans_path())

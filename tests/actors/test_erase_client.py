@@ -95,6 +95,18 @@ def test_nothing_is_left_anywhere_of_a_client_who_was_erased(
 
 
 @pytest.mark.usefixtures("worker")
+def test_a_walk_that_stands_at_a_key_of_the_client_begins_anew(
+    client: Client, web: str, product: Product, traces: Traces
+) -> None:
+    product.studio.walks.move("orphans", put(client, picture())["key"])
+    product.studio.walks.move("media", "somebody else's")
+    erased(web, ask(client))
+    assert [product.studio.walks.position(name) for name in ("orphans", "media")] == ["", "somebody else's"]
+    assert traces.find([traces.owner]) == []
+    product.studio.walks.move("media", None)
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_step_that_runs_is_stopped_and_its_provider_told(
     client: Client, web: str, drawing: Path, product: Product, traces: Traces, *, monkeypatch: pytest.MonkeyPatch
 ) -> None:

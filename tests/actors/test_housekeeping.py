@@ -55,6 +55,27 @@ def test_media_that_nothing_uses_goes_after_a_week(product: Product, owner: str,
     assert [is_there(product, one) for one in (cover, avatar, old, new)] == [True, True, False, True]
 
 
+def test_media_that_somebody_comes_to_use_while_others_are_removed_stays(
+    product: Product, owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from actors import review_media
+
+    made = artwork(product, owner, tmp_path)
+    old = [asset(product, owner, made.id, tmp_path) for _ in range(2)]
+    for one in old:
+        let_time_pass(product, "media_assets", one.id, "created_at", days=8)
+    remove = product.studio.objects.delete
+
+    def remove_and_use_another(key: str) -> None:
+        remove(key)
+        [other] = [one for one in old if key not in one.keys]
+        product.studio.database["artworks"].update_one({"_id": made.id}, {"$set": {"cover_asset_id": other.id}})
+
+    monkeypatch.setattr(product.studio.objects, "delete", remove_and_use_another)
+    review_media.fn()
+    assert sorted(is_there(product, one) for one in old) == [False, True]
+
+
 def recording_of(product: Product, owner: str, folder: Path, *, days: float) -> tuple[Artwork, MediaAsset]:
     """An artwork with a recording that was made so long ago."""
     made = artwork(product, owner, folder)
