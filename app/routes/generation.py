@@ -114,7 +114,7 @@ async def capture_job(
 ) -> Response[CaptureView]:
     """Fetch a finished film into the gallery, which every job does by itself: this only has it look sooner.
 
-    202 when it looks now, or once more where the last look failed; otherwise 200 and the job as it is, with the film's
+    202 when it looks now, or once more where the last look failed; otherwise 200 and the job as it is, with its film's
     address once it is there. Nothing is asked of a provider a second time.
     """
     job, language = await _find(studio, owner, job_id), language_of(request)
