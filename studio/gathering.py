@@ -53,6 +53,8 @@ class Gathering:
         except Exception as error:  # noqa: BLE001 (whoever asked gets it)
             for answer in waiting.values():
                 answer.set_exception(error)
+                # All who asked may have left by now, and the loop would write down what nobody has looked at.
+                answer.exception()
             return
         documents = {(document["_id"], document["owner"]): document for document in found}
         for key, answer in waiting.items():

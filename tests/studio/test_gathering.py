@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, cast
@@ -120,3 +121,19 @@ def test_one_who_leaves_takes_nothing_from_the_others() -> None:
         assert await gathering.get("a", "one") == A
 
     play(lambda: Collection(A), scenario)
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_not_written_down(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(held: Collection, gathering: Gathering) -> None:
+        held.fails = True
+        (leaving,) = await asking(gathering, ("a", "one"))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        with suppress(asyncio.CancelledError):
+            await leaving
+        held.may_answer.set()
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    play(Collection, scenario)
+    assert not caplog.records
