@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.steps import Done, Outcome, step, unless_changed
+from actors.steps import TOLD_ELSEWHERE_S, Done, LookAgain, Outcome, step, unless_changed
 from actors.wiring import studio
-from studio.films import artwork_of
+from studio.films import artwork_of, is_told_elsewhere
 from studio.jobs import Job
 from studio.language import language_of
 from studio.pipelines import REFINE_TEXT
@@ -17,6 +17,8 @@ def refine_text(job: Job) -> Outcome:
     artwork = artwork_of(studio, job)
     if artwork.words is not None:
         return Done()
+    if is_told_elsewhere(studio, job):
+        return LookAgain(after_s=TOLD_ELSEWHERE_S)
     with outside():
         words = studio.providers.writer.refine(
             artwork.story, title=artwork.title, language=language_of(artwork.story, artwork.title)

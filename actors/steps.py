@@ -40,6 +40,8 @@ MAX_BACKOFF_MS = 30_000
 # A backstop: what a step waits for has shorter limits of its own, FFmpeg's for the longest story being an hour.
 TIME_LIMIT_MS = 75 * 60 * 1000
 REPORT_EVERY_S = 0.5
+TOLD_ELSEWHERE_S = 1.0
+"""When to look again while another job of the same artwork is at its story."""
 
 Save = Callable[[ClientSession], object]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from actors.steps import Done, Outcome, Save, step, unless_changed
+from actors.steps import TOLD_ELSEWHERE_S, Done, LookAgain, Outcome, Save, step, unless_changed
 from actors.wiring import studio
 from studio.artworks import Artwork
 from studio.errors import StudioError
-from studio.films import artwork_of, recording_of
+from studio.films import artwork_of, is_told_elsewhere, recording_of
 from studio.jobs import Job
 from studio.pipelines import TRANSCRIBE
 from studio.stopwatch import outside
@@ -23,6 +23,8 @@ def transcribe(job: Job) -> Outcome:
         if not artwork.description:
             raise StudioError("NO_STORY")
         return Done(_heard(artwork, None))
+    if is_told_elsewhere(studio, job):
+        return LookAgain(after_s=TOLD_ELSEWHERE_S)
     with studio.objects.local_copy(recording.key) as path, outside():
         transcript = studio.providers.transcriber.transcribe(path)
     return Done(_heard(artwork, transcript))

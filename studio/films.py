@@ -6,6 +6,7 @@ from typing import Any
 
 from pymongo.client_session import ClientSession
 
+from studio import pipelines
 from studio.artworks import Artwork, ArtworkStatus
 from studio.errors import StudioError
 from studio.jobs import Failure, Job, JobStatus
@@ -82,6 +83,15 @@ def artwork_to_film(
             session=session,
         )
     return found(studio.artworks.get(owner, artwork_id).now(session=session))
+
+
+def is_told_elsewhere(studio: Studio, job: Job) -> bool:
+    """Whether an older job of the same artwork is still at the story. Both would pay for the same words."""
+    return any(
+        other.step in (pipelines.TRANSCRIBE.name, pipelines.REFINE_TEXT.name)
+        and (other.created_at, other.id) < (job.created_at, job.id)
+        for other in studio.jobs.list_live(job.artwork_id).now()
+    )
 
 
 def live_job(studio: Studio, artwork: Artwork, kind: JobKind, *, story: str | None) -> Job | None:

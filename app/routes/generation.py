@@ -106,7 +106,6 @@ async def cancel_job(
 @post(
     "/generation/jobs/{job_id:str}/capture",
     status_code=200,
-    counted_as=Calls.JOBS,
     responses={202: ResponseSpec(CaptureView, description="It is being looked for. 正在查看。")},
 )
 async def capture_job(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import dramatiq
 import pytest
@@ -317,3 +319,26 @@ def test_an_unexpected_error_is_tried_again_and_then_told(
     job = film(client, drawing)
     assert job["error"]["code"] == "INTERNAL"
     assert len(runs) == 2
+
+
+def test_a_story_and_a_film_that_are_ordered_together_pay_for_the_words_once(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, is_ordered, calls = product.studio.providers.writer, Event(), []
+    refine = writer.refine
+
+    def slow(*story: Any, **known: Any) -> Any:
+        calls.append(story)
+        assert is_ordered.wait(30)
+        return refine(*story, **known)
+
+    monkeypatch.setattr(writer, "refine", slow)
+    artwork_id = new_artwork(client, drawing)["artworkId"]
+    story = client.post(f"/artworks/{artwork_id}/run-llm")
+    eventually(lambda: calls)
+    film = client.post("/generation/jobs", {"artworkId": artwork_id})
+    eventually(lambda: client.get(f"/generation/jobs/{film['jobId']}")["status"] == "running")
+    is_ordered.set()
+    for job in (story, film):
+        assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
+    assert len(calls) == 1
