@@ -26,6 +26,7 @@ from app.metrics import StoredFigures
 from app.options import name_all_methods
 from app.origins import Origins
 from app.proxies import base_of
+from app.queries import GivenParameters
 from app.requests import JSONRequest, RequestLine
 from app.routes import ROUTES
 from app.sightings import Sightings
@@ -117,7 +118,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     )
     name_all_methods(litestar)
     resolve_in_turn(litestar)
-    app: ASGIApp = HeadOfGet(litestar)
+    app: ASGIApp = HeadOfGet(GivenParameters(litestar))
     if settings.s3_front:
         largest = max(settings.image_max_bytes, settings.audio_max_bytes, settings.video_max_bytes)
         app = ObjectFront(app, upstream=settings.s3_endpoint, bucket=settings.s3_bucket, max_bytes=largest)
