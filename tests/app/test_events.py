@@ -149,7 +149,7 @@ def test_errors_are_told_in_the_watchers_language(http: httpx.Client, events: Ev
     assert "300 秒" in chinese["data"]["error"]["message"]
 
 
-@pytest.mark.parametrize("since", ["-1", "abc", "1.5", "9" * 30, ""])
+@pytest.mark.parametrize("since", ["-1", "abc", "1.5", "9" * 30])
 def test_a_number_that_is_none_is_refused(http: httpx.Client, since: str) -> None:
     problem_of(http.get("/api/v1/events", params={"since": since}), "INVALID_INPUT")
 
