@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from typing import Any
@@ -14,9 +15,10 @@ from app.asgi import ASGIApp, Message, Receive, Scope, Send
 from app.metrics import count_answer
 from app.proxies import is_https
 from studio.errors import StudioError
+from studio.logs import write_line
 from studio.records import new_id
 
-log = structlog.get_logger("app")
+log = logging.getLogger("app")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # For answers that do not say it themselves. Most hold a child's words and addresses that open the child's pictures: no
@@ -74,7 +76,8 @@ class RequestLine:
             finally:
                 route = scope.get("path_template", "")
                 ms = round(1000 * (time.monotonic() - began), 1)
-                log.info("request", method=scope["method"], route=route, status=status, ms=ms)
+                told = {"method": scope["method"], "route": route, "status": status, "ms": ms}
+                write_line(log, "request", **told, request_id=request_id)
 
 
 class JSONRequest(Request[Any, Any, Any]):

