@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -85,28 +84,32 @@ canceling.tell_provider, canceling.run_in_transaction = tell_provider, run_in_tr
 animator.submit = submit  # type: ignore[method-assign]
 
 
-told = threading.Event()
+TO_STOP = {signal.SIGTERM}
 
 
 def live() -> None:
     """Work until death, or until told to stop."""
     worker = dramatiq.Worker(broker, worker_threads=2)
     worker.start()
-    # In turns, because a signal is not handled in the middle of a wait.
-    while not told.wait(0.1):
+    while not signal.sigtimedwait(TO_STOP, 0.1):
         pass
     worker.stop()
 
 
 def main() -> None:
-    """Let one worker follow the other until told to stop: the whole group of processes is."""
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
-    while not told.is_set():
+    """Let one worker follow the other until told to stop."""
+    # Taken up by those who wait for it, and by nobody in the middle of a fork, which would lose it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, TO_STOP)
+    is_told = False
+    while not is_told:
         child = os.fork()
         if child == 0:
             live()
             os._exit(0)
-        os.waitpid(child, 0)
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if is_told or signal.sigtimedwait(TO_STOP, 0.05):
+                is_told = True
+                os.kill(child, signal.SIGTERM)
 
 
 if __name__ == "__main__":
