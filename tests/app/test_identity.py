@@ -243,7 +243,7 @@ def test_a_ticket_opens_a_stream_and_nothing_else(
     assert anonymous.head(events, params=ticket).status_code == 200
     problem_of(anonymous.get(f"/generation/jobs/{job['jobId']}", params=ticket), "CLIENT_ID_REQUIRED")
     problem_of(anonymous.get("/gallery", headers=bearer(ticket["ticket"])), "TOKEN_INVALID")
-    for wrong in ("", "no ticket", f"{ticket['ticket']}x"):
+    for wrong in ("no ticket", f"{ticket['ticket']}x"):
         problem_of(http.get(events, params={"ticket": wrong}), "TICKET_INVALID")
 
 
