@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,14 @@ from tests.product import Product, new_client, product_on, serving
 
 # The processes that run tests beside each other have it set, and a console reads it only when it is made.
 os.environ.pop("COLUMNS", None)
+
+
+@pytest.fixture
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No other process of this run starts a stack meanwhile: all look for their ports in the same place."""
+    with (tmp_path_factory.getbasetemp().parent / "stack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,8 @@ from app.cli.demo import SAMPLES, sample, work_of
 from app.stack.ports import free_port
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 ROOT = Path(__file__).parents[3]
 RESULTS = {"demo.mp4", "demo-analysis.png", "demo-frames.png"}
 OWN = Path("my drawing.png")

@@ -13,6 +13,8 @@ from app.stack.ports import free_port
 from app.stack.processes import session_members
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -20,6 +20,8 @@ from app.stack.mongod import WANTED_PORT
 from app.stack.ports import free_port
 from app.stack.processes import session_members
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 OWN_SERVERS = {"MONGODB_URI", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"}
 MakeStack = Callable[..., Stack]
 Lines = list[tuple[str, str]]
