@@ -12,7 +12,7 @@ from studio.keys import object_key
 from studio.media import clips
 from studio.media_assets import Kind
 from studio.pipelines import CAPTURE_VIDEO
-from studio.providers import Clip
+from studio.providers import Made
 from studio.scratch import scratch_folder
 from studio.stopwatch import outside
 
@@ -26,7 +26,7 @@ def capture_video(job: Job) -> Outcome:
     submission = job.submission
     if submission is None or submission.clip is None:
         raise StudioError("INTERNAL")
-    animator, clip = studio.providers.animator_named(submission.provider), Clip(submission.clip)
+    animator, clip = studio.providers.animator_named(submission.provider), Made(submission.clip)
     asset_id = f"{job.id}-film"
     key = object_key(job.owner, job.artwork_id, "video", job.version, f"{asset_id}.mp4")
     poster_key = object_key(job.owner, job.artwork_id, "thumb", job.version, f"{asset_id}.jpg")

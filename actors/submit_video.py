@@ -40,7 +40,7 @@ def look_up(submission: Submission) -> str | None:
     """What became of a call whose answer is lost: its id where it was accepted. Raises NotNow, OutcomeUnknown."""
     animator = studio.providers.animator_named(submission.provider)
     with outside():
-        return animator.reconcile(submission.request, idempotency_key=submission.id)
+        return animator.reconcile(submission.request, idempotency_key=submission.id, age_s=3600.0)
 
 
 def _open(job: Job) -> Submission | None:

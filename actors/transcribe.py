@@ -9,6 +9,7 @@ from studio.errors import StudioError
 from studio.films import artwork_of, is_told_elsewhere, recording_of
 from studio.jobs import Job
 from studio.pipelines import TRANSCRIBE
+from studio.providers import Pending
 from studio.stopwatch import outside
 
 
@@ -26,8 +27,10 @@ def transcribe(job: Job) -> Outcome:
     if is_told_elsewhere(studio, job):
         return LookAgain(after_s=TOLD_ELSEWHERE_S)
     with studio.objects.local_copy(recording.key) as path, outside():
-        transcript = studio.providers.transcriber.transcribe(path)
-    return Done(_heard(artwork, transcript))
+        heard = studio.providers.transcriber.transcribe(path)
+    if isinstance(heard, Pending):
+        return LookAgain(after_s=heard.look_again_s or studio.settings.poll_every_s)
+    return Done(_heard(artwork, heard.text))
 
 
 def _heard(artwork: Artwork, transcript: str | None) -> Save:

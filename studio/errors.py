@@ -43,6 +43,10 @@ class NotNow(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Away(NotNow):
+    """It does not answer, or only with faults of its own. What was sent surely was not accepted."""
+
+
 class OutcomeUnknown(Exception):
     """A call went out and its answer was lost: it may have been accepted. It must never be sent blindly again."""
 
@@ -369,6 +373,105 @@ REGISTRY: dict[str, ErrorKind] = {
             "The program broke off several times at this step.",
             "Try again; if it fails once more, tell the operator.",
         ),
+    ),
+    "CONTENT_REJECTED": _row(
+        422,
+        916,
+        zh=("这次的画或故事没有通过安全检查，这不代表画得不好。", "请换一种说法，或换一张画，再试一次。"),
+        en=(
+            "The service's safety check stopped at this drawing or story. That says nothing about how good it is.",
+            "Tell it in other words, or take another drawing, and try once more.",
+        ),
+    ),
+    "PROVIDER_ACCOUNT": _row(
+        503,
+        917,
+        retryable=True,
+        zh=("{provider} 不接受本服务的账号。", "请管理员检查 {setting} 和该账号的状态，然后重试。"),
+        en=(
+            "{provider} does not accept this service's account.",
+            "The operator should check {setting}; then try again.",
+        ),
+    ),
+    "PROVIDER_QUOTA": _row(
+        503,
+        918,
+        retryable=True,
+        zh=("{provider} 的额度已用完。", "请管理员为该账号充值或提高额度，然后重试。"),
+        en=("The account at {provider} is used up.", "The operator should top it up; then try again."),
+    ),
+    "PROVIDER_UNAVAILABLE": _row(
+        503,
+        919,
+        retryable=True,
+        zh=("{provider} 长时间没有响应。", "没有产生费用，请稍后重试。"),
+        en=("{provider} has not answered for a long time.", "Nothing was charged; try again later."),
+    ),
+    "MODEL_UNKNOWN": _row(
+        422,
+        920,
+        zh=("{provider} 没有名为 {model} 的模型，或该模型已停用。", "请改用：{offered}；或请管理员修改 {setting}。"),
+        en=(
+            "{provider} has no model called {model}, or not any more.",
+            "Use one of: {offered}. The operator chooses it by {setting}.",
+        ),
+    ),
+    "CLIP_NOT_OFFERED": _row(
+        422,
+        921,
+        zh=("{provider} 的 {model} 不支持 {field} = {value}。", "最接近的可选值：{nearest}。"),
+        en=("{model} of {provider} does not offer {field} = {value}.", "The nearest that it offers: {nearest}."),
+    ),
+    "PROVIDER_NOT_OFFERED": _row(
+        422,
+        922,
+        zh=("这里不提供名为 {value} 的服务。", "可选的有：{offered}。"),
+        en=("There is no service called {value} here.", "Choose one of: {offered}."),
+    ),
+    "ANSWER_UNREADABLE": _row(
+        502,
+        923,
+        retryable=True,
+        zh=("{provider} 的回答无法使用。", "请重试。"),
+        en=("The answer of {provider} is of no use.", "Try again."),
+    ),
+    "SPEND_CAP_REACHED": _row(
+        429,
+        924,
+        retryable=True,
+        zh=("已达到{scope}的费用上限。", "没有产生新的费用。请明天再试，或请管理员提高上限。"),
+        en=("The spending limit is reached ({scope}).", "Nothing was charged. Try tomorrow, or ask the operator."),
+    ),
+    "CLIP_GONE": _row(
+        410,
+        925,
+        retryable=True,
+        zh=("影片在服务方的保存时间已过。", "请重新制作。"),
+        en=("The clip is no longer kept where it was made.", "Ask for a new one."),
+    ),
+    "JOB_NOT_IN_DOUBT": _row(
+        409,
+        926,
+        zh=("这个任务不需要决定。", "可以查看它现在的状态。"),
+        en=("There is nothing to decide about this job.", "Look at how it stands now."),
+    ),
+    "WEBHOOK_NOT_CONFIGURED": _row(
+        503,
+        927,
+        zh=("这个回调还没有配置密钥。", "请管理员设置 {setting}。"),
+        en=("No secret is set for this callback.", "The operator should set {setting}."),
+    ),
+    "WEBHOOK_REFUSED": _row(
+        401,
+        928,
+        zh=("回调的签名无效。", "请用正确的密钥和当前时间重新签名。"),
+        en=("The signature of this callback is not valid.", "Sign it with the right secret and the current time."),
+    ),
+    "WEBHOOK_MALFORMED": _row(
+        400,
+        929,
+        zh=("回调的格式不正确。", "请按照文档中的请求头和内容发送。"),
+        en=("This callback is malformed.", "Send the headers and the body that the documents describe."),
     ),
     "INTERNAL": _row(
         500,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEGABYTE = 1_000_000
@@ -43,6 +46,19 @@ class MediaDelivery(StrEnum):
     """Browsers are sent on to a presigned address of the bucket."""
     STREAM = "stream"
     """The web process passes the bytes on: for a bucket that browsers cannot reach."""
+
+
+Preferences = Annotated[tuple[str, ...], NoDecode]
+"""Names, the preferred one first."""
+
+
+def _variables() -> dict[str, str]:
+    """The environment over the `.env` file, as the settings themselves are read; what is empty counts as not set."""
+    return {name: value for name, value in {**dotenv_values(".env"), **_set(os.environ)}.items() if value}
+
+
+def _set(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if value}
 
 
 class Settings(BaseSettings):
@@ -96,9 +112,23 @@ class Settings(BaseSettings):
     worker_processes: int = Field(default=1, ge=1)
     worker_threads: int = Field(default=8, ge=1)
 
-    video_provider: str = "local"
-    llm_provider: str = "local"
-    asr_provider: str = "local"
+    video_provider: Preferences = ("local",)
+    """Who makes films, comma separated: the first that can is asked. A later one is asked where an earlier one surely
+    did not accept; so is `local`, where it is in the list."""
+    llm_provider: Preferences = ("local",)
+    """Who tidies stories and reads drawings."""
+    asr_provider: Preferences = ("local",)
+    """Who writes down what a child tells; `local` cannot."""
+    image_provider: Preferences = ("local",)
+    """Who paints pictures."""
+    tts_provider: Preferences = ("local",)
+    """Who speaks."""
+    provider_cards: Path = Path("provider-cards")
+    """A folder with changes of the providers' cards: prices, limits, models that are newer than this version."""
+    fall_back_after_s: float = Field(default=60.0, ge=0)
+    """How long a provider that does not answer is waited for before the next one of the list is asked."""
+    give_up_after_s: float = Field(default=3600.0, ge=0)
+    """How long a step waits for providers that do not answer, where there is no other one."""
 
     limit_changes_per_minute: int = Field(default=120, ge=1)
     """What one client may change; an address, which families may share, `limit_address_factor` times as much."""
@@ -131,6 +161,12 @@ class Settings(BaseSettings):
     ffmpeg: Path | None = None
     """An FFmpeg of your own; otherwise the one in the imageio-ffmpeg wheel, then the one on PATH."""
 
+    _variables: dict[str, str] = PrivateAttr(default_factory=_variables)
+
+    def variable(self, name: str) -> str:
+        """An environment variable that a provider's card names: a key, an address, a model. "" when it is not set."""
+        return self._variables.get(name, "")
+
     @field_validator("public_url")
     @classmethod
     def _without_last_slash(cls, url: str) -> str:
@@ -146,7 +182,16 @@ class Settings(BaseSettings):
     def _as_node_says_it(cls, mode: object) -> object:
         return {"development": AppMode.DEV, "test": AppMode.PRODUCTION}.get(str(mode), mode)
 
-    @field_validator("token_secrets", "allowed_origins", mode="before")
+    @field_validator(
+        "video_provider",
+        "llm_provider",
+        "asr_provider",
+        "image_provider",
+        "tts_provider",
+        "token_secrets",
+        "allowed_origins",
+        mode="before",
+    )
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

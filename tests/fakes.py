@@ -13,7 +13,7 @@ from pathlib import Path
 from studio.errors import NotNow, OutcomeUnknown, StudioError
 from studio.media import ffmpeg
 from studio.objects import ObjectStore
-from studio.providers import AnimationRequest, Clip, Lookup, Pending, Progress
+from studio.providers import AnimationRequest, Lookup, Made, Pending, Progress
 from studio.settings import Settings
 from tests.waiting import eventually
 
@@ -67,6 +67,9 @@ class FakeAnimator:
         self.limit_s: float | None = settings.poll_limit_s
         self._service = FakeService(Path(os.environ["FAKE_SERVICE"]))
 
+    def estimate(self, request: AnimationRequest) -> int | None:
+        return 0
+
     def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
         # Before the note, by which tests know that they may change it.
         behaviour = self._service.behaviour
@@ -85,7 +88,7 @@ class FakeAnimator:
             raise ValueError("an answer that cannot be read")
         return f"fake-{idempotency_key}"
 
-    def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
+    def reconcile(self, request: AnimationRequest, *, idempotency_key: str, age_s: float) -> str | None:
         if "no-lookup" in self._service.behaviour:
             raise OutcomeUnknown
         accepted = (self._service.folder / "jobs" / idempotency_key).exists()
@@ -106,16 +109,16 @@ class FakeAnimator:
         if "never" in behaviour or looks < 2:
             return Pending(progress=0.5, look_again_s=0.05)
         progress(1.0)
-        return Clip("clip.mp4")
+        return Made("clip.mp4")
 
-    def fetch(self, clip: Clip, target: Path) -> None:
+    def fetch(self, made: Made, target: Path) -> None:
         if "garbage" in self._service.behaviour:
             target.write_bytes(b"this is no film")
         else:
-            shutil.copy(self._service.folder / clip.location, target)
+            shutil.copy(self._service.folder / made.location, target)
 
-    def forget(self, clip: Clip) -> None:
-        self._service.note("forgets", clip.location)
+    def forget(self, made: Made) -> None:
+        self._service.note("forgets", made.location)
 
     def cancel(self, provider_id: str) -> None:
         behaviour = self._service.behaviour

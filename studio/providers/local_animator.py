@@ -14,7 +14,7 @@ from studio.errors import NotNow, StudioError
 from studio.media import film
 from studio.media.ffmpeg import FFmpegFailed
 from studio.objects import ObjectStore
-from studio.providers.interfaces import AnimationRequest, Clip, Lookup, Progress
+from studio.providers.interfaces import AnimationRequest, Lookup, Made, Progress
 from studio.scratch import scratch_folder
 from studio.settings import Settings
 
@@ -46,7 +46,10 @@ class LocalAnimator:
         """The id under which `look` will render; nothing is started and nothing is charged."""
         return f"local-{idempotency_key}"
 
-    def reconcile(self, request: AnimationRequest, *, idempotency_key: str) -> str | None:
+    def estimate(self, request: AnimationRequest) -> int | None:
+        return 0
+
+    def reconcile(self, request: AnimationRequest, *, idempotency_key: str, age_s: float) -> str | None:
         """The same id again: asking for it twice is asking once."""
         return self.submit(request, idempotency_key=idempotency_key)
 
@@ -54,7 +57,7 @@ class LocalAnimator:
         """Render and store the film, unless it is there already. Raises NotNow, StudioError("RENDER_FAILED")."""
         key = f"{request.folder}{provider_id}.mp4"
         if self._objects.head(key) is not None:
-            return Clip(key)
+            return Made(key)
         if not _seats.acquire(blocking=False):
             # Not `Pending`: a film that has not been begun has used up none of the time that it may take.
             raise NotNow("all seats for rendering are taken", retry_after_s=BUSY_S)
@@ -62,18 +65,18 @@ class LocalAnimator:
             self._render(key, request, progress)
         finally:
             _seats.release()
-        return Clip(key)
+        return Made(key)
 
-    def fetch(self, clip: Clip, target: Path) -> None:
+    def fetch(self, made: Made, target: Path) -> None:
         """Copy the film into `target`. Raises StudioError("CLIP_UNREADABLE") when it is gone or too large."""
-        head = self._objects.head(clip.location)
+        head = self._objects.head(made.location)
         if head is None or head.size > self._largest:
             raise StudioError("CLIP_UNREADABLE")
-        self._objects.download(clip.location, target)
+        self._objects.download(made.location, target)
 
-    def forget(self, clip: Clip) -> None:
+    def forget(self, made: Made) -> None:
         """Delete the film; the gallery has its copy."""
-        self._objects.delete(clip.location)
+        self._objects.delete(made.location)
 
     def cancel(self, provider_id: str) -> None:
         """Nothing to stop: a film is only made while somebody looks."""

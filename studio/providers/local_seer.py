@@ -13,7 +13,7 @@ from studio.media.palette import NAMES, Colour
 from studio.media.paper import Sheet
 from studio.media.places import Place
 from studio.objects import ObjectStore
-from studio.providers.interfaces import Reading, Region, Score, Swatch
+from studio.providers.interfaces import PaidCall, Reading, Region, Score, Swatch
 from studio.settings import Settings
 
 METHOD = "pixels"
@@ -29,11 +29,13 @@ class LocalSeer:
     """Reads paper, colours, shapes and balance from a drawing."""
 
     name = "local"
+    is_free = True
+    repeats_safely = True
 
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
         self._max_pixels = settings.image_max_pixels
 
-    def read(self, drawing: Path, *, story: str | None) -> Reading:
+    def read(self, drawing: Path, *, story: str | None, call: PaidCall | None = None) -> Reading:
         """Describe a drawing. Raises StudioError("IMAGE_UNREADABLE")."""
         with images.upright(drawing, at_least=2 * paper.SIDE, max_pixels=self._max_pixels) as picture:
             sheet = paper.read(picture)

@@ -7,7 +7,7 @@ import unicodedata
 
 from studio.language import Language, language_of
 from studio.objects import ObjectStore
-from studio.providers.interfaces import Words
+from studio.providers.interfaces import PaidCall, Words
 from studio.settings import Settings
 
 METHOD = "rules"
@@ -69,11 +69,13 @@ class LocalWriter:
     """Keeps the child's words and never adds to the story."""
 
     name = "local"
+    is_free = True
+    repeats_safely = True
 
     def __init__(self, _settings: Settings, _objects: ObjectStore) -> None:
         pass
 
-    def refine(self, story: str | None, *, title: str, language: Language) -> Words:
+    def refine(self, story: str | None, *, title: str, language: Language, call: PaidCall | None = None) -> Words:
         """Tidy the story; its own script decides the language, and `language` where it has none."""
         told = _plain(story or "")
         spoken = language_of(told, _plain(title), default=language)

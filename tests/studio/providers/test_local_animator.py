@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from studio.errors import NotNow, StudioError
 from studio.media import clips
-from studio.providers import AnimationRequest, Clip, local_animator
+from studio.providers import AnimationRequest, Made, local_animator
 from studio.providers.local_animator import LocalAnimator
 from studio.settings import Settings
 from tests.studio import made
@@ -44,19 +44,19 @@ REQUEST = AnimationRequest(
 
 def test_the_id_follows_from_the_key_alone(animator: LocalAnimator, store: FolderStore) -> None:
     assert animator.submit(REQUEST, idempotency_key="k1") == "local-k1"
-    assert animator.reconcile(REQUEST, idempotency_key="k1") == "local-k1"
+    assert animator.reconcile(REQUEST, idempotency_key="k1", age_s=1.0) == "local-k1"
     assert store.uploads == 0
 
 
 def test_looking_twice_renders_once(animator: LocalAnimator, store: FolderStore, tmp_path: Path) -> None:
     heard: list[float] = []
     clip = animator.look("local-k1", REQUEST, progress=heard.append)
-    assert clip == Clip("render/v1/local-k1.mp4")
+    assert clip == Made("render/v1/local-k1.mp4")
     assert heard[-1] == pytest.approx(1.0, abs=0.05)
     again = animator.look("local-k1", REQUEST, progress=heard.append)
     assert (again, store.uploads) == (clip, 1)
 
-    animator.fetch(Clip("render/v1/local-k1.mp4"), tmp_path / "film.mp4")
+    animator.fetch(Made("render/v1/local-k1.mp4"), tmp_path / "film.mp4")
     assert clips.inspect(tmp_path / "film.mp4").has_audio
 
 
@@ -107,13 +107,13 @@ def test_a_failing_ffmpeg_is_a_failed_render(animator: LocalAnimator, monkeypatc
 
 def test_a_clip_that_is_gone_cannot_be_fetched(animator: LocalAnimator, tmp_path: Path) -> None:
     with pytest.raises(StudioError) as caught:
-        animator.fetch(Clip("render/v1/none.mp4"), tmp_path / "film.mp4")
+        animator.fetch(Made("render/v1/none.mp4"), tmp_path / "film.mp4")
     assert caught.value.symbol == "CLIP_UNREADABLE"
 
 
 def test_what_is_forgotten_is_gone_and_may_have_been_gone_before(animator: LocalAnimator, store: FolderStore) -> None:
     clip = animator.look("local-k1", REQUEST, progress=nothing)
-    assert isinstance(clip, Clip)
+    assert isinstance(clip, Made)
     animator.forget(clip)
     animator.forget(clip)
     assert store.head(clip.location) is None

@@ -1,0 +1,231 @@
+"""Talking to a service over HTTP: one client per service, explicit timeouts, no retries, and errors in three families.
+
+A question (`ask`) that gets no answer is `Away`. A paid request (`buy`) that gets none is `OutcomeUnknown`, unless it
+surely never left: no connection was made. What a refusal means is the service's own business: its module says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+
+from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
+from studio.providers.cards import Card, model_unknown
+from studio.providers.interfaces import Capability
+
+CONNECT_S = 10.0
+ANSWER_MAX_BYTES = 64 * 1024 * 1024
+"""Of an answer that is held in memory: a picture in base64 at most. What is larger is downloaded to a file."""
+LONGEST_RETRY_AFTER_S = 3600.0
+
+log = structlog.get_logger("studio")
+
+# Nothing was sent: there was no connection to send it over.
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    """Their names in lower case."""
+    content: bytes
+    asked_model: str = ""
+    """The model that was asked for, where one was."""
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises ValueError when it is none."""
+        found = msgspec.json.decode(self.content)
+        if not isinstance(found, dict):
+            raise ValueError("the answer is no JSON object")  # noqa: TRY004 (the content is wrong, not the call)
+        return found
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body as a JSON object; empty when it is none."""
+        try:
+            return self.json()
+        except ValueError:
+            return {}
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """What the service says about when to come again, as far as that makes sense."""
+        for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+            try:
+                seconds = float(self.headers[name]) / unit
+            except (KeyError, ValueError):
+                continue
+            if 0 <= seconds <= LONGEST_RETRY_AFTER_S:
+                return seconds
+        return None
+
+
+class Meaning(StrEnum):
+    """What an answer that is no success comes to, whatever the service calls it."""
+
+    REJECTED = "rejected"
+    """The content was not let through by a safety check."""
+    REFUSED = "refused"
+    """It cannot be done as it was asked; asked again it would be refused again."""
+    NO_MODEL = "no_model"
+    """There is no such model, or not any more."""
+    ACCOUNT = "account"
+    """The key is wrong, or the account is locked, or may not do this."""
+    SPENT = "spent"
+    """There is no money in the account, or it may not spend more of it."""
+    BUSY = "busy"
+    """Too much at once, or too fast. It comes right by itself."""
+    FULL = "full"
+    """The same, and not within seconds."""
+    AWAY = "away"
+    """It has a fault of its own, and surely did not accept."""
+    UNCLEAR = "unclear"
+    """It may have accepted all the same."""
+
+
+Reader = Callable[[Answer], Meaning | None]
+"""Says what an answer means in its service's own words; None leaves it to the HTTP status."""
+
+FULL_S = 30.0
+
+
+class Api:
+    """One service, for one capability. `headers` is called for every request: what signs it may change."""
+
+    def __init__(
+        self, card: Card, capability: Capability, *, headers: Callable[[], dict[str, str]], reader: Reader
+    ) -> None:
+        self.card = card
+        self.capability = capability
+        self.offer = card.offer(capability)
+        self._headers = headers
+        self._reader = reader
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        # Made when first used, and so after a worker has forked.
+        return httpx.Client(timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=16))
+
+    @cached_property
+    def _paying_client(self) -> httpx.Client:
+        # A connection that is kept open may just be closed by the other side while a request is on its way, and then
+        # nobody knows whether it arrived. So each paid request has one of its own.
+        return httpx.Client(timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=0))
+
+    @property
+    def _timeout(self) -> httpx.Timeout:
+        return httpx.Timeout(self.offer.timeout_s, connect=CONNECT_S)
+
+    def ask(self, method: str, path: str, **request: Any) -> Answer:
+        """Send what costs nothing and may be sent again. Raises NotNow, StudioError.
+
+        `request` is httpx's: json, params, data, files, headers; and `model`, for the words of a refusal.
+        """
+        return self._send(self._client, method, path, Away("no answer"), request)
+
+    def buy(self, method: str, path: str, **request: Any) -> Answer:
+        """Send what may be charged. Raises NotNow and StudioError where it surely was not accepted, OutcomeUnknown."""
+        return self._send(self._paying_client, method, path, OutcomeUnknown(), request)
+
+    def _send(
+        self, client: httpx.Client, method: str, path: str, unclear: Exception, request: dict[str, Any]
+    ) -> Answer:
+        url = path if path.startswith("http") else f"{self.card.base_url}{path}"
+        headers = {**self._headers(), **request.pop("headers", {})}
+        model = request.pop("model", "")
+        began = time.monotonic()
+        try:
+            with client.stream(method, url, headers=headers, **request) as response:
+                answer = Answer(
+                    response.status_code,
+                    {name.lower(): value for name, value in response.headers.items()},
+                    _limited(response),
+                    model,
+                )
+        except _NOT_SENT as error:
+            self._log(method, type(error).__name__, began)
+            raise Away(f"{self.card.name} cannot be reached") from error
+        except (httpx.HTTPError, httpx.InvalidURL, _TooLarge) as error:
+            self._log(method, type(error).__name__, began)
+            raise unclear from error
+        self._log(method, answer.status, began)
+        meaning = self._reader(answer) or by_status(answer)
+        if meaning is not None:
+            raise self.failure(meaning, answer, unclear=unclear)
+        return answer
+
+    def failure(  # noqa: PLR0911 (one line for each meaning)
+        self, meaning: Meaning, answer: Answer, *, unclear: Exception | None = None
+    ) -> Exception:
+        """The exception that an answer comes to: for a task that failed, too."""
+        name, title = self.card.name, self.card.title
+        match meaning:
+            case Meaning.REJECTED:
+                return StudioError("CONTENT_REJECTED")
+            case Meaning.NO_MODEL:
+                return model_unknown(self.card, self.capability, answer.asked_model or self.offer.model)
+            case Meaning.ACCOUNT:
+                return StudioError("PROVIDER_ACCOUNT", provider=title, setting=" / ".join(self.card.keys) or "–")
+            case Meaning.SPENT:
+                return StudioError("PROVIDER_QUOTA", provider=title)
+            case Meaning.BUSY:
+                return NotNow(f"{name} is busy", retry_after_s=answer.retry_after_s)
+            case Meaning.FULL:
+                return NotNow(f"{name} is full", retry_after_s=answer.retry_after_s or FULL_S)
+            case Meaning.AWAY:
+                return Away(f"{name}: HTTP {answer.status}", retry_after_s=answer.retry_after_s)
+            case Meaning.REFUSED:
+                return StudioError("PROVIDER_REFUSED")
+            case Meaning.UNCLEAR:
+                return unclear or Away(f"{name}: HTTP {answer.status}", retry_after_s=answer.retry_after_s)
+
+    def _log(self, method: str, outcome: int | str, began: float) -> None:
+        log.info(
+            "provider_call",
+            provider=self.card.name,
+            method=method,
+            outcome=outcome,
+            ms=round(1000 * (time.monotonic() - began)),
+        )
+
+
+def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for each status)
+    """What an answer means where the service's own words say no more. None is success."""
+    match answer.status:
+        case status if 200 <= status < 300:
+            return None
+        case 401 | 403:
+            return Meaning.ACCOUNT
+        case 402:
+            return Meaning.SPENT
+        case 429:
+            return Meaning.BUSY
+        case status if status >= 500 or status in (408, 409, 425):
+            # Its own words in its own form say that it did not take it. Anything else came from something in between.
+            return Meaning.AWAY if answer.body else Meaning.UNCLEAR
+        case status if 400 <= status < 500:
+            return Meaning.REFUSED
+        case _:
+            return Meaning.UNCLEAR
+
+
+class _TooLarge(Exception):
+    """The answer is larger than anything that a service should answer."""
+
+
+def _limited(response: httpx.Response) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_bytes():
+        content += chunk
+        if len(content) > ANSWER_MAX_BYTES:
+            raise _TooLarge
+    return bytes(content)
