@@ -15,8 +15,8 @@ import structlog
 from pymongo.client_session import ClientSession
 
 from actors.messages import message_id
+from actors.paid_calls import look_up, note
 from actors.steps import MAX_BACKOFF_MS, MAX_RETRIES, MIN_BACKOFF_MS, seconds_since
-from actors.submit_video import look_up
 from actors.waiting import waiting
 from actors.wiring import broker, studio
 from broker import State, complete_current, reschedule_current, run_in_transaction
@@ -24,8 +24,8 @@ from broker.stats import states
 from studio.errors import NotNow, OutcomeUnknown, StudioError
 from studio.films import end_canceled
 from studio.jobs import Job, JobStatus
-from studio.pipelines import SUBMIT_VIDEO
-from studio.submissions import Submission, SubmissionState
+from studio.providers import Capability
+from studio.submissions import SubmissionState
 
 log = structlog.get_logger("actors")
 
@@ -65,7 +65,8 @@ def is_at_rest(job: Job) -> bool:
     """
     step_message = message_id(job)
     is_running = states(broker, "default", [step_message]).get(step_message) is State.CONSUMED
-    if not (is_running and job.step == SUBMIT_VIDEO.name):
+    is_paying = job.submission is not None and job.submission.state is SubmissionState.SENDING
+    if not (is_running and is_paying):
         broker.cancel(step_message)
     return not is_running
 
@@ -73,12 +74,13 @@ def is_at_rest(job: Job) -> bool:
 def tell_provider(job: Job) -> None:
     """Ask the provider to stop what it has accepted. Raises NotNow while it is away, for a while."""
     submission = job.submission
-    if submission is None:
+    # What else is asked for is words, and those are there by now or are lost.
+    if submission is None or submission.capability is not Capability.ANIMATOR:
         return
     try:
         provider_id = submission.provider_id
         if submission.state is SubmissionState.SENDING:
-            provider_id = _reconcile(job, submission)
+            provider_id = look_up(job, submission)
         if provider_id is not None:
             studio.providers.animator_named(submission.provider).cancel(provider_id)
     except NotNow:
@@ -86,17 +88,8 @@ def tell_provider(job: Job) -> None:
             raise
         log.warning("provider_not_told", provider=submission.provider, reason="away")
     except (OutcomeUnknown, StudioError) as error:
+        note(lambda session: studio.submissions.doubt(job, session=session))
         log.warning("provider_not_told", provider=submission.provider, reason=type(error).__name__)
-
-
-def _reconcile(job: Job, submission: Submission) -> str | None:
-    """Find out what became of a call, and note it: it is what the job may cost."""
-    provider_id = look_up(submission)
-    if provider_id is None:
-        studio.submissions.give_back(job, submission, SubmissionState.UNSENT)
-    else:
-        studio.submissions.accept(job, submission, provider_id)
-    return provider_id
 
 
 def _settle(job: Job, session: ClientSession) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from actors.paid_calls import note
 from actors.steps import Done, LookAgain, Outcome, reporter, seconds_since, step
 from actors.wiring import studio
 from studio.errors import NotNow, StudioError
 from studio.jobs import Job
 from studio.pipelines import POLL_VIDEO
-from studio.providers import Animator, Pending
+from studio.providers import Animator, Capability, Pending
 from studio.stopwatch import outside
 from studio.submissions import Submission
 
@@ -17,7 +18,7 @@ from studio.submissions import Submission
 def poll_video(job: Job) -> Outcome:
     """Look once. Store where the clip is, or look again when the provider suggests it."""
     submission = job.submission
-    if submission is None or submission.provider_id is None:
+    if submission is None or submission.provider_id is None or submission.request is None:
         raise StudioError("INTERNAL")
     if submission.clip:
         return Done()
@@ -28,11 +29,29 @@ def poll_video(job: Job) -> Outcome:
     except NotNow:
         _check_limit(job, submission, animator)
         raise
+    except StudioError as failure:
+        close_failed(job, submission, failure)
+        raise
     if isinstance(found, Pending):
         _check_limit(job, submission, animator)
         again_s = found.look_again_s if found.look_again_s is not None else studio.settings.poll_every_s
         return LookAgain(after_s=again_s, progress=found.progress)
-    return Done(lambda session: studio.submissions.set_clip(job, submission, found.location, session=session))
+    return Done(
+        lambda session: studio.submissions.set_clip(
+            job, submission, found.location, micros=found.micros, session=session
+        )
+    )
+
+
+def close_failed(job: Job, submission: Submission, failure: StudioError) -> None:
+    """Nothing comes of a call any more. Whether it is charged all the same is on its provider's card."""
+    card = studio.providers.card(submission.provider)
+    is_charged = card is not None and card.offer(Capability.ANIMATOR).bills_failures
+    note(
+        lambda session: studio.submissions.close(
+            job, submission, refusal=failure.symbol, is_charged=is_charged, session=session
+        )
+    )
 
 
 def _check_limit(job: Job, submission: Submission, animator: Animator) -> None:

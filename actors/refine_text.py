@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from actors.paid_answers import Question, buy, digest_of
 from actors.steps import TOLD_ELSEWHERE_S, Done, LookAgain, Outcome, step, unless_changed
 from actors.wiring import studio
 from studio.films import artwork_of, is_told_elsewhere
 from studio.jobs import Job
 from studio.language import language_of
 from studio.pipelines import REFINE_TEXT
-from studio.stopwatch import outside
+from studio.providers import Capability, Pending, Words
 
 
 @step(REFINE_TEXT)
@@ -19,8 +20,17 @@ def refine_text(job: Job) -> Outcome:
         return Done()
     if is_told_elsewhere(studio, job):
         return LookAgain(after_s=TOLD_ELSEWHERE_S)
-    with outside():
-        words = studio.providers.writer.refine(
-            artwork.story, title=artwork.title, language=language_of(artwork.story, artwork.title)
-        )
-    return Done(lambda session: unless_changed(studio.artworks.set_words(artwork, words, session=session)))
+    language = language_of(artwork.story, artwork.title)
+    told = buy(
+        job,
+        Question(
+            Capability.WRITER,
+            Words,
+            lambda writer, call: writer.refine(artwork.story, title=artwork.title, language=language, call=call),
+            digest=digest_of(artwork.story, artwork.title),
+        ),
+    )
+    if isinstance(told, Pending):
+        return LookAgain(after_s=told.look_again_s or studio.settings.poll_every_s)
+    words = told.value
+    return Done(told.saving(lambda session: unless_changed(studio.artworks.set_words(artwork, words, session=session))))

@@ -228,6 +228,8 @@ def _note_time(job: Job, moved: Job) -> None:
 
 def _stop(job: Job, failure: Failure, status: JobStatus, session: ClientSession) -> None:
     stop_job(studio, job, failure, status=status, outside_ms=stopwatch.outside_ms(), session=session)
+    if status is JobStatus.NEEDS_ATTENTION:
+        studio.submissions.doubt(job, session=session)
     complete_current()
 
 

@@ -1,69 +1,63 @@
-"""Step 3: ask the animator for a clip, once."""
+"""Step 3: ask an animator for a clip, once."""
 
 from __future__ import annotations
 
-from actors.steps import Done, JobMovedOn, LookAgain, Outcome, step
+from actors.paid_calls import accept, ask_one_of, intend_again, look_up, noting_refusals, open_intent, passing
+from actors.slots import taking_slot
+from actors.steps import Done, LookAgain, Outcome, step
 from actors.wiring import studio
-from studio.errors import NotNow, OutcomeUnknown, StudioError
-from studio.films import animation_request
+from studio.errors import OutcomeUnknown
+from studio.films import animation_request, drawing_ratio
 from studio.jobs import Job
 from studio.pipelines import SUBMIT_VIDEO
-from studio.stopwatch import outside
-from studio.submissions import Submission, SubmissionState
+from studio.providers import Capability, ClipFormat
+from studio.submissions import Intent, Submission, SubmissionState
+
+LOOK_UP_AFTER_S = 1.0
 
 
 @step(SUBMIT_VIDEO)
 def submit_video(job: Job) -> Outcome:
     """Write the intent, make the call, store its id. An intent without an id is looked up before anything is sent."""
-    provider_id = None
     match job.submission:
         case Submission(state=SubmissionState.ACCEPTED):
             return Done()
-        case Submission(state=SubmissionState.SENDING) as submission:
-            provider_id = look_up(submission)
-        case Submission(state=SubmissionState.UNSENT) as unsent:
-            submission = _wanted(studio.submissions.send_again(job, unsent))
-        case _:
-            submission = _wanted(_open(job))
-    if provider_id is None:
-        try:
-            provider_id = _send(job, submission)
-        except OutcomeUnknown:
-            # It may be on its way still; what became of it is asked before anything else is done.
-            return LookAgain(after_s=1.0)
-    # Not by the settling transaction, which is rolled back when the job was canceled meanwhile: it is paid for.
-    studio.submissions.accept(job, submission, provider_id)
+        case Submission(state=SubmissionState.SENDING) as sent:
+            # Where it surely was not accepted, that is noted, and the next run makes the call once more.
+            return Done() if look_up(job, sent) else LookAgain(after_s=0)
+        case unsent:
+            offers = studio.providers.animators_for(job.wishes, drawing_ratio=drawing_ratio(studio, job))
+    try:
+        ask_one_of(job, Capability.ANIMATOR, offers, lambda name: _ask(job, name, offers[name], unsent))
+    except OutcomeUnknown:
+        # It may be on its way still; what became of it is asked before anything else is done.
+        return LookAgain(after_s=LOOK_UP_AFTER_S)
     return Done()
 
 
-def look_up(submission: Submission) -> str | None:
-    """What became of a call whose answer is lost: its id where it was accepted. Raises NotNow, OutcomeUnknown."""
-    animator = studio.providers.animator_named(submission.provider)
-    with outside():
-        return animator.reconcile(submission.request, idempotency_key=submission.id, age_s=3600.0)
+def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | None) -> None:
+    """Make the call. Raises NotNow and StudioError where the provider surely did not take it, OutcomeUnknown."""
+    animator = studio.providers.animator_named(name)
+    with taking_slot(job, animator), passing(job, animator, Capability.ANIMATOR):
+        if unsent and unsent.provider == name:
+            submission = intend_again(job, unsent)
+        else:
+            submission = open_intent(job, _intent(job, name, wanted))
+        assert submission.request is not None  # noqa: S101 (a clip is asked for with a request)
+        with noting_refusals(job, submission):
+            provider_id = animator.submit(submission.request, idempotency_key=submission.id)
+        accept(job, submission, provider_id)
 
 
-def _open(job: Job) -> Submission | None:
-    animator = studio.providers.animator
-    request = animation_request(studio, job)
-    return studio.submissions.open(job, provider=animator.name, is_free=animator.is_free, request=request)
-
-
-def _wanted(intent: Submission | None) -> Submission:
-    if intent is None:
-        raise JobMovedOn
-    return intent
-
-
-def _send(job: Job, submission: Submission) -> str:
-    """Make the call. What the provider surely did not take is noted: it may be sent again, or needs no looking up."""
-    animator = studio.providers.animator_named(submission.provider)
-    try:
-        with outside():
-            return animator.submit(submission.request, idempotency_key=submission.id)
-    except NotNow:
-        studio.submissions.give_back(job, submission, SubmissionState.UNSENT)
-        raise
-    except StudioError:
-        studio.submissions.give_back(job, submission, SubmissionState.CLOSED)
-        raise
+def _intent(job: Job, name: str, wanted: ClipFormat | None) -> Intent:
+    animator, card = studio.providers.animator_named(name), studio.providers.card(name)
+    request = animation_request(studio, job, wanted)
+    return Intent(
+        provider=name,
+        capability=Capability.ANIMATOR,
+        is_free=animator.is_free,
+        model=wanted.model if wanted else "",
+        currency=card.currency if card else "",
+        micros=animator.estimate(request),
+        request=request,
+    )

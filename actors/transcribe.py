@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.paid_answers import Question, buy
 from actors.steps import TOLD_ELSEWHERE_S, Done, LookAgain, Outcome, Save, step, unless_changed
 from actors.wiring import studio
 from studio.artworks import Artwork
@@ -9,8 +10,7 @@ from studio.errors import StudioError
 from studio.films import artwork_of, is_told_elsewhere, recording_of
 from studio.jobs import Job
 from studio.pipelines import TRANSCRIBE
-from studio.providers import Pending
-from studio.stopwatch import outside
+from studio.providers import Capability, Heard, Pending
 
 
 @step(TRANSCRIBE)
@@ -26,11 +26,22 @@ def transcribe(job: Job) -> Outcome:
         return Done(_heard(artwork, None))
     if is_told_elsewhere(studio, job):
         return LookAgain(after_s=TOLD_ELSEWHERE_S)
-    with studio.objects.local_copy(recording.key) as path, outside():
-        heard = studio.providers.transcriber.transcribe(path)
+    with studio.objects.local_copy(recording.key) as path:
+        heard = buy(
+            job,
+            Question(
+                Capability.TRANSCRIBER,
+                Heard,
+                lambda transcriber, call: transcriber.transcribe(path, call=call),
+                digest=recording.id,
+                seconds=recording.seconds or 0.0,
+            ),
+        )
     if isinstance(heard, Pending):
         return LookAgain(after_s=heard.look_again_s or studio.settings.poll_every_s)
-    return Done(_heard(artwork, heard.text))
+    if heard.value.text == "" and not artwork.description:
+        raise StudioError("NO_STORY")
+    return Done(heard.saving(_heard(artwork, heard.value.text)))
 
 
 def _heard(artwork: Artwork, transcript: str | None) -> Save:

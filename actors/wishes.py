@@ -1,8 +1,9 @@
-"""What people may ask of a job that exists: try again, cancel, look for the clip now."""
+"""What people may ask of a job that exists: try again, cancel, look for the clip now, go on where nobody can know."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import StrEnum
 from functools import partial
 
 from pymongo.client_session import ClientSession
@@ -64,6 +65,45 @@ def ask_to_cancel(job: Job, session: ClientSession) -> Job | None:
     if canceling:
         send_cancel(canceling)
     return canceling
+
+
+class Decision(StrEnum):
+    """What a person decides about a call of which nobody can know whether it was accepted."""
+
+    ASK_AGAIN = "ask_again"
+    """Make it once more. It may then be paid for twice."""
+    ACCEPTED = "accepted"
+    """It was accepted: the provider's own pages show it, under an id."""
+    GIVE_UP = "give_up"
+    """Leave it. It may have been paid for."""
+
+
+def resolve(job: Job, decision: Decision, *, provider_id: str | None, request_id: str) -> Job:
+    """Let a job go on, or end, that needs attention. Raises StudioError("JOB_NOT_IN_DOUBT")."""
+
+    def store(session: ClientSession) -> Job | None:
+        found = studio.jobs.get(job.owner, job.id).now(session=session)
+        submission = found.submission if found and found.status is JobStatus.NEEDS_ATTENTION else None
+        if found is None or submission is None:
+            return None
+        if decision is Decision.ACCEPTED and provider_id:
+            studio.submissions.accept(found, submission, provider_id, session=session)
+        else:
+            studio.submissions.give_up(found, submission, session=session)
+        if decision is Decision.GIVE_UP:
+            return end_canceled(studio, found, session)
+        queued = studio.jobs.resolve(found, request_id=request_id, session=session)
+        if queued:
+            send_step(queued)
+        return queued
+
+    try:
+        resolved = run_in_transaction(studio.client, store)
+    except LiveJobExists as error:
+        raise StudioError("JOB_NOT_IN_DOUBT") from error
+    if resolved is None:
+        raise StudioError("JOB_NOT_IN_DOUBT")
+    return resolved
 
 
 def cancel_all(owner: str) -> int:

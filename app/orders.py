@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Annotated
 
 from anyio import to_thread
 from litestar import Response
+from msgspec import Meta
 from pymongo.client_session import ClientSession
 
 from actors import send_step
@@ -18,12 +20,21 @@ from studio import films
 from studio.artworks import ArtworkIDTaken
 from studio.jobs import Job, LiveJobExists
 from studio.pipelines import JobKind
+from studio.providers import ClipWishes
 from studio.studio import Studio
 
 # How often an order may be overtaken by another one before the caller is told that something is wrong.
 _RIVALS = 5
 
-ORDER_REFUSALS = ("NOT_FOUND", "NO_STORY", "NO_DRAWING", "STORY_IN_USE")
+ORDER_REFUSALS = (
+    "NOT_FOUND",
+    "NO_STORY",
+    "NO_DRAWING",
+    "STORY_IN_USE",
+    "PROVIDER_NOT_OFFERED",
+    "MODEL_UNKNOWN",
+    "CLIP_NOT_OFFERED",
+)
 """What an order may be refused with."""
 
 
@@ -37,11 +48,29 @@ class JobCreate(Payload, frozen=True, kw_only=True):
     title: Title = ""
     text: Story | None = None
     """The story; it replaces what was typed before."""
+    provider: Annotated[str, Meta(max_length=40)] | None = None
+    """Who makes the film, of those that this deployment offers; the fields below are what it is to be."""
+    model: Annotated[str, Meta(max_length=80)] | None = None
+    seconds: Annotated[int, Meta(ge=1, le=3600)] | None = None
+    ratio: Annotated[str, Meta(max_length=20)] | None = None
+    resolution: Annotated[str, Meta(max_length=20)] | None = None
+
+    @property
+    def wishes(self) -> ClipWishes:
+        return ClipWishes(
+            provider=self.provider,
+            model=self.model,
+            seconds=self.seconds,
+            ratio=self.ratio,
+            resolution=self.resolution,
+        )
 
     def misplaced(self) -> list[str]:
         """The fields that have no meaning beside the others, by the names that callers know."""
         of_new = {"coverAssetId": self.cover_asset_id, "audioAssetId": self.audio_asset_id, "title": self.title}
         names = [name for name, value in of_new.items() if value and self.artwork_id]
+        if self.kind is not JobKind.VIDEO:
+            names += [name for name in self.wishes.__struct_fields__ if getattr(self.wishes, name) is not None]
         # An analysis reads the story, and does not change it.
         return [*names, "text"] if self.kind is JobKind.ANALYSIS and self.text is not None else names
 
@@ -65,7 +94,7 @@ def order(studio: Studio, owner: str, data: JobCreate, request_id: str) -> Job:
         if live:
             return live
         artwork = films.tell(studio, artwork, story, session=session)
-        job = films.order(studio, artwork, data.kind, request_id=request_id, session=session)
+        job = films.order(studio, artwork, data.kind, wishes=data.wishes, request_id=request_id, session=session)
         send_step(job)
         return job
 

@@ -9,12 +9,12 @@ from pymongo.client_session import ClientSession
 from studio import pipelines
 from studio.artworks import Artwork, ArtworkStatus
 from studio.errors import StudioError
-from studio.jobs import Failure, Job, JobStatus
+from studio.jobs import NO_WISHES, Failure, Job, JobStatus
 from studio.keys import object_key
 from studio.language import language_of
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
-from studio.providers import AnimationRequest
+from studio.providers import AnimationRequest, ClipFormat, ClipWishes
 from studio.records import is_new_id
 from studio.studio import Studio
 
@@ -155,17 +155,28 @@ def recording_of(studio: Studio, artwork: Artwork) -> MediaAsset | None:
     return studio.media_assets.get(artwork.owner, artwork.audio_asset_id).now() if artwork.audio_asset_id else None
 
 
-def order(studio: Studio, artwork: Artwork, kind: JobKind, *, request_id: str, session: ClientSession) -> Job:
-    """Create a job, after making sure that it has something to work on.
+def order(
+    studio: Studio,
+    artwork: Artwork,
+    kind: JobKind,
+    *,
+    wishes: ClipWishes = NO_WISHES,
+    request_id: str,
+    session: ClientSession,
+) -> Job:
+    """Create a job, after making sure that it has something to work on, and that somebody can do what is wished.
 
-    Raises LiveJobExists, and StudioError for an artwork that lacks the drawing or the story that this kind needs.
+    Raises LiveJobExists, and StudioError for an artwork that lacks the drawing or the story that this kind needs, and
+    for wishes that no animator here can fulfil.
     """
     if kind is not JobKind.STORY:
-        drawing_of(studio, artwork)
+        drawing = drawing_of(studio, artwork)
+        if kind is JobKind.VIDEO:
+            studio.providers.animators_for(wishes, drawing_ratio=ratio_of(drawing))
     if kind is not JobKind.ANALYSIS and not _has_story(studio, artwork):
         raise StudioError("NO_STORY")
     version = studio.artworks.begin_version(artwork.id, session=session) if kind is JobKind.VIDEO else 0
-    return studio.jobs.create(artwork, kind, version=version, request_id=request_id, session=session)
+    return studio.jobs.create(artwork, kind, version=version, wishes=wishes, request_id=request_id, session=session)
 
 
 def _has_story(studio: Studio, artwork: Artwork) -> bool:
@@ -209,7 +220,16 @@ def end_canceled(studio: Studio, job: Job, session: ClientSession) -> Job | None
     return canceled
 
 
-def animation_request(studio: Studio, job: Job) -> AnimationRequest:
+def drawing_ratio(studio: Studio, job: Job) -> float:
+    """Width by height of the drawing of a job; 4:3 where it is not known."""
+    return ratio_of(drawing_of(studio, artwork_of(studio, job)))
+
+
+def ratio_of(drawing: MediaAsset) -> float:
+    return drawing.width / drawing.height if drawing.width and drawing.height else 4 / 3
+
+
+def animation_request(studio: Studio, job: Job, wanted: ClipFormat | None = None) -> AnimationRequest:
     """All that an animator needs to know for a job's film."""
     artwork = artwork_of(studio, job)
     recording = recording_of(studio, artwork)
@@ -221,6 +241,7 @@ def animation_request(studio: Studio, job: Job) -> AnimationRequest:
         title=artwork.title,
         prompt=words.prompt if words else artwork.title,
         language=words.language if words else language_of(artwork.story, artwork.title),
+        format=wanted,
     )
 
 

@@ -2,6 +2,7 @@
 
     queued -> running -> succeeded | failed | needs_attention
                 failed -> queued (retry)
+                needs_attention -> queued | canceled (a person has decided)
     queued -> canceled, where nothing was asked of anybody yet
     queued | running -> canceling -> canceled
 
@@ -26,9 +27,10 @@ from studio.artworks import Artwork
 from studio.events import Events
 from studio.indexes import Index
 from studio.pipelines import JobKind, Phase
+from studio.providers import Capability, ClipWishes
 from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, change, from_document, insert, new_id
-from studio.submissions import Billing, Submission, SubmissionState, billing_of
+from studio.submissions import OPEN, Billing, Submission, SubmissionState, billing_of
 
 
 class JobStatus(StrEnum):
@@ -50,6 +52,7 @@ class JobStatus(StrEnum):
 LIVE = (JobStatus.QUEUED, JobStatus.RUNNING)
 FINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.NEEDS_ATTENTION, JobStatus.CANCELED})
 UNFINISHED = (*LIVE, JobStatus.CANCELING)
+NO_WISHES = ClipWishes()
 
 
 class LiveJobExists(Exception):
@@ -98,6 +101,8 @@ class Job(Record, frozen=True, kw_only=True):
     """Percent of the current step."""
     error: Failure | None = None
     """Why it stopped."""
+    wishes: ClipWishes = NO_WISHES
+    """What its film is to be, as far as somebody said so."""
     submissions: list[Submission] = msgspec.field(default_factory=list)
     """The paid calls that were made for it, the oldest first."""
     tries: int = 0
@@ -121,10 +126,15 @@ class Job(Record, frozen=True, kw_only=True):
 
     @property
     def submission(self) -> Submission | None:
-        """The paid call that is under way, if any."""
-        if self.submissions and self.submissions[-1].state is not SubmissionState.CLOSED:
-            return self.submissions[-1]
-        return None
+        """The paid call of its current step that is under way, if any; submit, poll and capture share one."""
+        needed = pipelines.STEPS[self.step].needs
+        return next((call for call in self.submissions if call.capability is needed and call.state in OPEN), None)
+
+    @property
+    def animation(self) -> Submission | None:
+        """The newest call for a clip."""
+        asked = [call for call in self.submissions if call.capability is Capability.ANIMATOR]
+        return asked[-1] if asked else None
 
     @property
     def billing(self) -> Billing:
@@ -281,7 +291,16 @@ class Jobs:
         # Asked again by the deletion: one of them may have been retried.
         return self._collection.delete_many({"_id": {"$in": ids}, **failed}).deleted_count
 
-    def create(self, artwork: Artwork, kind: JobKind, *, version: int, request_id: str, session: ClientSession) -> Job:
+    def create(
+        self,
+        artwork: Artwork,
+        kind: JobKind,
+        *,
+        version: int,
+        wishes: ClipWishes = NO_WISHES,
+        request_id: str,
+        session: ClientSession,
+    ) -> Job:
         """Store a new job at the first step it needs. Raises LiveJobExists."""
         steps = pipelines.plan_for(kind, artwork)
         fields = {
@@ -294,6 +313,7 @@ class Jobs:
             "step": steps[0],
             "status": JobStatus.QUEUED,
             "live": True,
+            "wishes": msgspec.to_builtins(wishes),
             "tries": 0,
             "request_id": request_id,
         }
@@ -355,24 +375,25 @@ class Jobs:
         if job.error is None:
             return None
         steps, step = pipelines.plan_again(job.steps, job.step, job.error.symbol, artwork)
-        fields: Document = {
-            "status": JobStatus.QUEUED,
-            "live": True,
-            "steps": steps,
-            "step": step,
-            "step_progress": 0,
-            "progress": pipelines.progress_at(steps, step, 0.0),
-            "error": None,
-            "request_id": request_id,
-            "started_at": None,
-            "step_started_at": None,
-            "finished_at": None,
-        }
+        fields = _queued_again(steps, step, request_id)
         if job.submission and job.error.symbol in pipelines.NEEDS_NEW_CLIP:
-            fields[f"submissions.{len(job.submissions) - 1}.state"] = SubmissionState.CLOSED
+            fields[f"submissions.{job.submissions.index(job.submission)}.state"] = SubmissionState.CLOSED
         try:
             return self._move(
                 job, fields, session=session, before=(JobStatus.FAILED,), count={"tries": 1}, now=("tried_at",)
+            )
+        except DuplicateKeyError as error:
+            raise LiveJobExists from error
+
+    def resolve(self, job: Job, *, request_id: str, session: ClientSession) -> Job | None:
+        """Queue a job again, at its step, of which a person has decided how it goes on. None when it is not in doubt.
+
+        Raises LiveJobExists when another one makes the same thing by now.
+        """
+        fields = _queued_again(job.steps, job.step, request_id)
+        try:
+            return self._move(
+                job, fields, session=session, before=(JobStatus.NEEDS_ATTENTION,), count={"tries": 1}, now=("tried_at",)
             )
         except DuplicateKeyError as error:
             raise LiveJobExists from error
@@ -441,3 +462,19 @@ class Jobs:
             "error": error,
         }
         self._events.append(job.owner, "job", job_id=job.id, data=data, session=session)
+
+
+def _queued_again(steps: list[str], step: str, request_id: str) -> Document:
+    return {
+        "status": JobStatus.QUEUED,
+        "live": True,
+        "steps": steps,
+        "step": step,
+        "step_progress": 0,
+        "progress": pipelines.progress_at(steps, step, 0.0),
+        "error": None,
+        "request_id": request_id,
+        "started_at": None,
+        "step_started_at": None,
+        "finished_at": None,
+    }

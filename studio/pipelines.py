@@ -55,7 +55,7 @@ STEPS = {step.name: step for plan in PLANS.values() for step in plan}
 
 # These say that there is no clip, or none that is any good, so looking once more is of no use: a retry asks anew.
 # PROVIDER_TIMEOUT is not among them: the clip is paid for, and may have come since.
-NEEDS_NEW_CLIP = frozenset({"RENDER_FAILED", "PROVIDER_REFUSED", "CLIP_UNREADABLE"})
+NEEDS_NEW_CLIP = frozenset({"RENDER_FAILED", "PROVIDER_REFUSED", "CONTENT_REJECTED", "CLIP_UNREADABLE", "CLIP_GONE"})
 
 
 def plan_for(kind: JobKind, artwork: Artwork) -> list[str]:

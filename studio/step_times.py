@@ -15,7 +15,7 @@ from pymongo.write_concern import WriteConcern
 
 from studio.jobs import LIVE, Job, JobStatus
 from studio.pipelines import STEPS
-from studio.providers import Capability, Providers
+from studio.providers import Providers
 from studio.reads import Loops, Read, Reads
 from studio.records import Documents, Record
 
@@ -76,8 +76,9 @@ class StepTimes:
     def provider_of(self, job: Job, step: str) -> str:
         """Who does a step of a job: the one that its clip was asked of, or the one that is chosen now."""
         needed = STEPS[step].needs
-        if needed is Capability.ANIMATOR and job.submissions:
-            return job.submissions[-1].provider
+        asked = [call for call in job.submissions if call.capability is needed]
+        if asked:
+            return asked[-1].provider
         return self._providers.chosen(needed)
 
     def seconds_left(self, job: Job, history: History, *, now: datetime) -> float | None:

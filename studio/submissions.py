@@ -2,10 +2,13 @@
 
     sending -> accepted | unsent | closed
     unsent -> sending        (the same call once more, under the same key)
-    accepted -> closed       (given up by a retry, which asks anew)
+    unsent -> closed         (the provider was away for too long; another one is asked)
+    accepted -> closed       (its answer is used, it failed where it was made, or a retry asks anew)
+    sending -> accepted | closed   (a person has decided about a call of which nothing can be known)
 
 An intent is only written while its job is at work. What became of a call stays true whatever became of the job, so
-that is guarded by the call alone: a job that is being canceled still learns under which id it may be charged.
+that is guarded by the call alone: a job that is being canceled still learns under which id it may be charged. The entry
+in the ledger changes in the same transaction, and there is none for what is free.
 """
 
 from __future__ import annotations
@@ -13,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from pymongo import ReturnDocument
 from pymongo.client_session import ClientSession
 
-from studio.providers.interfaces import AnimationRequest
+from studio.ledger import Ledger
+from studio.providers.interfaces import AnimationRequest, Capability
 from studio.records import Document, Documents, new_id
 
 if TYPE_CHECKING:
@@ -32,9 +36,12 @@ class SubmissionState(StrEnum):
     UNSENT = "unsent"
     """The provider surely did not take it, and may be asked again under the same key."""
     ACCEPTED = "accepted"
-    """The provider has it, under `provider_id`."""
+    """The provider has it, under `provider_id`; or it has answered, and the answer is not used yet."""
     CLOSED = "closed"
-    """Refused, or given up: a retry asks anew."""
+    """Over: used, refused, failed, or given up. A retry asks anew."""
+
+
+OPEN = tuple(state for state in SubmissionState if state is not SubmissionState.CLOSED)
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,17 +51,47 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The idempotency key."""
     provider: str
     """Who was asked."""
-    request: AnimationRequest
-    """What was asked for."""
+    capability: Capability = Capability.ANIMATOR
+    """For what."""
+    model: str = ""
+    """With which model; "" where the provider has but one."""
+    request: AnimationRequest | None = None
+    """What was asked for, of a clip."""
+    digest: str = ""
+    """Of what was asked, where the answer is words: another story is another call."""
     state: SubmissionState
     at: datetime
-    """When the intent was written."""
+    """When the intent was written first."""
+    sent_at: datetime | None = None
+    """When it was written last, just before the call."""
+    tries: int = 0
+    """Which try of its job it belongs to."""
     is_free: bool = False
     """The provider charges nothing for it."""
     provider_id: str | None = None
     """Under which the provider knows it."""
     clip: str | None = None
     """Where the finished clip is, once it was seen."""
+    answer: Any = None
+    """What was answered, until the step that asked has used it."""
+    refusal: str | None = None
+    """The error with which it was closed."""
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that is about to be made."""
+
+    id: str = msgspec.field(default_factory=new_id)
+    """Of the submission: the idempotency key."""
+    provider: str
+    capability: Capability
+    is_free: bool
+    model: str = ""
+    currency: str = ""
+    micros: int | None = None
+    """What it will cost at most, as far as that is known."""
+    request: AnimationRequest | None = None
+    digest: str = ""
 
 
 class Billing(StrEnum):
@@ -76,56 +113,161 @@ def billing_of(submissions: Sequence[Submission]) -> Billing:
 
 
 class Submissions:
-    """The part of the jobs' collection that tells of paid calls."""
+    """The part of the jobs' collection that tells of paid calls. Each change is made in the caller's transaction."""
 
-    def __init__(self, collection: Documents) -> None:
+    def __init__(self, collection: Documents, ledger: Ledger) -> None:
         self._collection = collection
+        self._ledger = ledger
 
-    def open(self, job: Job, *, provider: str, is_free: bool, request: AnimationRequest) -> Submission | None:
-        """Store the intent of a call, on a majority, before the call is made. None when the job moved on."""
-        intent: Document = {
-            "id": new_id(),
-            "provider": provider,
-            "is_free": is_free,
-            "request": msgspec.to_builtins(request),
+    def open(self, job: Job, intent: Intent, *, session: ClientSession | None) -> Submission | None:
+        """Store the intent of a call, before the call is made, and reserve what it may cost.
+
+        None when the job moved on. Raises StudioError("SPEND_CAP_REACHED"). What is free needs no transaction.
+        """
+        fields: Document = {
+            "id": intent.id,
+            "provider": intent.provider,
+            "capability": intent.capability,
+            "model": intent.model,
+            "is_free": intent.is_free,
+            "request": msgspec.to_builtins(intent.request),
+            "digest": intent.digest,
+            "tries": job.tries,
             "state": SubmissionState.SENDING,
         }
-        open_states = [state for state in SubmissionState if state is not SubmissionState.CLOSED]
         before = {"$ifNull": ["$submissions", []]}
-        added = [{"$mergeObjects": [{"$literal": intent}, {"at": "$$NOW"}]}]
-        return self._intend(
+        added = [{"$mergeObjects": [{"$literal": fields}, {"at": "$$NOW", "sent_at": "$$NOW"}]}]
+        other = {"capability": intent.capability, "state": {"$in": list(OPEN)}}
+        stored = self._intend(
             job,
-            {"submissions.state": {"$nin": open_states}},
+            intent.id,
+            {"submissions": {"$not": {"$elemMatch": other}}},
             [{"$set": {"submissions": {"$concatArrays": [before, added]}}}],
+            session,
         )
+        if stored and not intent.is_free:
+            self._ledger.reserve(
+                stored.id,
+                owner=job.owner,
+                job_id=job.id,
+                provider=intent.provider,
+                capability=intent.capability,
+                model=intent.model,
+                currency=intent.currency,
+                micros=intent.micros,
+                session=_inside(session),
+            )
+        return stored
 
     def send_again(self, job: Job, unsent: Submission) -> Submission | None:
         """Store that an unsent call is made once more. None when the job moved on, or another run was first."""
-        return self._intend(
-            job,
-            _the_one(unsent, SubmissionState.UNSENT),
-            {"$set": {"submissions.$.state": SubmissionState.SENDING}},
-        )
+        again = {
+            "$map": {
+                "input": "$submissions",
+                "as": "one",
+                "in": {
+                    "$cond": [
+                        {"$eq": ["$$one.id", unsent.id]},
+                        {"$mergeObjects": ["$$one", {"state": SubmissionState.SENDING, "sent_at": "$$NOW"}]},
+                        "$$one",
+                    ]
+                },
+            }
+        }
+        guard = _the_one(unsent, SubmissionState.UNSENT)
+        return self._intend(job, unsent.id, guard, [{"$set": {"submissions": again}}], None)
 
-    def accept(self, job: Job, submission: Submission, provider_id: str) -> None:
+    def accept(self, job: Job, submission: Submission, provider_id: str, *, session: ClientSession) -> None:
         """Store under which id the provider has it."""
         # Even where a lookup has told otherwise since: a request may reach a provider late.
         before = SubmissionState.SENDING, SubmissionState.UNSENT
-        self._note(job, submission, before, {"state": SubmissionState.ACCEPTED, "provider_id": provider_id})
+        self._note(job, submission, before, {"state": SubmissionState.ACCEPTED, "provider_id": provider_id}, session)
+        if not submission.is_free:
+            self._ledger.accept(submission.id, session=session)
 
-    def give_back(self, job: Job, submission: Submission, state: SubmissionState) -> None:
-        """Store that the provider surely did not take it: UNSENT, or CLOSED where asking again is of no use."""
-        self._note(job, submission, (SubmissionState.SENDING,), {"state": state})
+    def store_answer(
+        self, job: Job, submission: Submission, answer: Any, *, micros: int | None, session: ClientSession
+    ) -> None:
+        """Store what was answered, and what it cost. It is kept until the step that asked has used it."""
+        told = {"state": SubmissionState.ACCEPTED, "answer": msgspec.to_builtins(answer), "provider_id": submission.id}
+        self._note(job, submission, (SubmissionState.SENDING, SubmissionState.ACCEPTED), told, session)
+        self._ledger.settle(submission.id, micros=micros, session=session)
 
-    def set_clip(self, job: Job, submission: Submission, clip: str, *, session: ClientSession) -> None:
-        self._note(job, submission, (SubmissionState.ACCEPTED,), {"clip": clip}, session=session)
+    def give_back(
+        self,
+        job: Job,
+        submission: Submission,
+        *,
+        refusal: str | None = None,
+        session: ClientSession,
+    ) -> None:
+        """Store that the provider surely did not take it: it may be asked again, or is over where it has refused."""
+        fields: Document = {"state": SubmissionState.CLOSED if refusal else SubmissionState.UNSENT, "refusal": refusal}
+        self._note(job, submission, (SubmissionState.SENDING, SubmissionState.UNSENT), fields, session)
+        if refusal and not submission.is_free:
+            self._ledger.refund(submission.id, session=session)
 
-    def _intend(self, job: Job, guard: Document, update: Document | list[Document]) -> Submission | None:
+    def spoil(
+        self, job: Job, submission: Submission, *, refusal: str, micros: int | None, session: ClientSession
+    ) -> None:
+        """Store that a call was answered, and so is charged, with nothing that is of any use."""
+        fields: Document = {"state": SubmissionState.CLOSED, "refusal": refusal, "provider_id": submission.id}
+        self._note(job, submission, (SubmissionState.SENDING, SubmissionState.ACCEPTED), fields, session)
+        self._ledger.settle(submission.id, micros=micros, session=session)
+
+    def set_clip(
+        self, job: Job, submission: Submission, clip: str, *, micros: int | None = None, session: ClientSession
+    ) -> None:
+        """Store where the finished clip is; it is paid for."""
+        self._note(job, submission, (SubmissionState.ACCEPTED,), {"clip": clip}, session)
+        if not submission.is_free:
+            self._ledger.settle(submission.id, micros=micros, session=session)
+
+    def close(
+        self,
+        job: Job,
+        submission: Submission,
+        *,
+        refusal: str | None = None,
+        is_charged: bool = True,
+        session: ClientSession,
+    ) -> None:
+        """Store that an accepted call is over: its answer was used, or nothing came of it."""
+        fields = {"state": SubmissionState.CLOSED, "refusal": refusal, "answer": None}
+        self._note(job, submission, (SubmissionState.ACCEPTED,), fields, session)
+        if submission.is_free:
+            return
+        if is_charged:
+            self._ledger.settle(submission.id, micros=None, session=session)
+        else:
+            self._ledger.refund(submission.id, session=session)
+
+    def doubt(self, job: Job, *, session: ClientSession) -> None:
+        """Note in the books that nobody knows whether a job's call was accepted."""
+        stored = self._collection.find_one({"_id": job.id}, {"submissions": 1}, session=session) or {}
+        for submission in msgspec.convert(stored.get("submissions", []), list[Submission]):
+            if submission.state is SubmissionState.SENDING and not submission.is_free:
+                self._ledger.doubt(submission.id, session=session)
+
+    def give_up(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
+        """Close a call of which nothing can be known: a person has decided so. The books keep their doubt."""
+        fields = {"state": SubmissionState.CLOSED, "refusal": "OUTCOME_UNKNOWN"}
+        self._note(job, submission, (SubmissionState.SENDING,), fields, session)
+
+    def _intend(
+        self,
+        job: Job,
+        submission_id: str,
+        guard: Document,
+        update: list[Document],
+        session: ClientSession | None,
+    ) -> Submission | None:
         stored = self._collection.find_one_and_update(
             {**job.at_work, **guard},
             update,
-            projection={"submissions": {"$slice": -1}},
+            projection={"submissions": {"$elemMatch": {"id": submission_id}}},
             return_document=ReturnDocument.AFTER,
+            session=session,
         )
         return msgspec.convert(stored["submissions"][0], Submission) if stored else None
 
@@ -135,8 +277,7 @@ class Submissions:
         submission: Submission,
         before: tuple[SubmissionState, ...],
         fields: Document,
-        *,
-        session: ClientSession | None = None,
+        session: ClientSession,
     ) -> None:
         update = {"$set": {f"submissions.$.{name}": value for name, value in fields.items()}}
         self._collection.update_one({"_id": job.id, **_the_one(submission, *before)}, update, session=session)
@@ -145,3 +286,9 @@ class Submissions:
 def _the_one(submission: Submission, *states: SubmissionState) -> Document:
     """Finds a job's call by its key, in one of these states."""
     return {"submissions": {"$elemMatch": {"id": submission.id, "state": {"$in": list(states)}}}}
+
+
+def _inside(session: ClientSession | None) -> ClientSession:
+    if session is None:
+        raise ValueError("what may be charged is written in a transaction")
+    return session

@@ -30,6 +30,7 @@ VALUES: Json = {
         "audioAssetId": _RECORDING,
     },
     "JobCreate": {"artworkId": _ARTWORK, "kind": "video", "text": "A fox finds a red balloon."},
+    "Resolution": {"decision": "ask_again"},
     "ArtworkUpdate": {"title": "The brave fox", "favourite": True},
     "Regeneration": {"text": "A fox finds two balloons."},
     "ConsentsUpdate": {"noticeVersion": "1-8f3a", "decisions": [{"purpose": "reports", "given": True}]},

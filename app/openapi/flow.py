@@ -53,6 +53,7 @@ FLOW = [
     Step("getJob", again_while="['queued', 'running'].includes(answer.status)"),
     Step("streamJobEvents"),
     Step("retryJob", 409),
+    Step("resolveJob", 409),
     Step("captureJob"),
     Step("listJobs", query={"status": "succeeded"}),
     # Without the header it is a stream, which has no end.

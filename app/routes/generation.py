@@ -11,8 +11,10 @@ from litestar import Response, get, post
 from litestar.exceptions import ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from msgspec import Meta
 
 from actors import wishes
+from actors.wishes import Decision
 from app.cursors import cursor_of, read_cursor
 from app.dependencies import Owner, TheForecasts, TheHub, TheLinks, TheStudio
 from app.errors import AnyRequest, language_of
@@ -21,12 +23,14 @@ from app.live import EventStream
 from app.live.streams import Batches
 from app.openapi import refusals
 from app.orders import ORDER_REFUSALS, JobCreate, accepted, answer, id_of, location
+from app.payloads import Payload
 from app.views import CaptureView, JobsView, JobView, StreamedEvent, view_capture, view_job
 from app.views.events import frame_job_event
 from studio.errors import StudioError
 from studio.events import LARGEST_SEQ
 from studio.jobs import FINAL, Job, JobStatus
 from studio.pipelines import JobKind
+from studio.providers import Capability
 from studio.studio import Studio
 
 
@@ -101,6 +105,44 @@ async def cancel_job(
     job = await _find(studio, owner, job_id)
     stopped = await to_thread.run_sync(wishes.cancel, job)
     return await accepted(stopped, request, forecasts)
+
+
+class Resolution(Payload, frozen=True, kw_only=True):
+    """What a person decides about a paid call of which nobody can know whether it was accepted."""
+
+    decision: Decision
+    provider_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """With `accepted`: the id under which the provider's own pages show it."""
+
+
+@post(
+    "/generation/jobs/{job_id:str}/resolve",
+    status_code=202,
+    counted_as=Calls.JOBS,
+    responses=refusals("JOB_NOT_IN_DOUBT"),
+)
+async def resolve_job(
+    job_id: FromPath[str],
+    data: JSONBody[Resolution],
+    owner: Owner,
+    studio: TheStudio,
+    forecasts: TheForecasts,
+    *,
+    request: AnyRequest,
+) -> Response[JobView]:
+    """Decide how a job goes on that stands at `needs_attention`: ask again, take it as accepted, or give it up.
+
+    Asking again may cost twice: the call before may have been accepted. Giving up ends the job as canceled.
+    """
+    job = await _find(studio, owner, job_id)
+    is_of_clip = job.submission is not None and job.submission.capability is Capability.ANIMATOR
+    if (data.decision is Decision.ACCEPTED) is not (data.provider_id is not None):
+        raise ValidationException(extra=[{"key": "providerId"}])
+    if data.decision is Decision.ACCEPTED and job.submission and not is_of_clip:
+        # Words that were lost are nowhere to be fetched.
+        raise ValidationException(extra=[{"key": "decision"}])
+    resolve = partial(wishes.resolve, job, data.decision, provider_id=data.provider_id, request_id=id_of(request))
+    return await accepted(await to_thread.run_sync(resolve), request, forecasts)
 
 
 @post(

@@ -81,7 +81,7 @@ def _fields(job: Job, language: Language, forecast: Forecast) -> dict[str, Any]:
         "step": job.step,
         "steps": _view_steps(job),
         "error": describe(job.error.symbol, job.error.params, language) if job.error else None,
-        "provider": job.submissions[-1].provider if job.submissions else None,
+        "provider": job.animation.provider if job.animation else None,
         "billing": job.billing,
         "version": job.version,
         "queue_position": forecast.queue_position,

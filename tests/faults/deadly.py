@@ -1,8 +1,5 @@
 """Actors that kill their worker process, once at each point of each step. `python -m tests.faults.deadly`.
 
-A worker that died is followed by a new one, forked from a process that has imported everything already: the command
-line would take three seconds for each of twenty lives.
-
 The points of each step: before its work; after it, with nothing stored; after the commit, before the worker's ack.
 Of the paid call, besides: after its intent was stored; after the provider took it, before its answer was heard.
 Of a cancel: once the step has come to rest; once the provider was told; after the commit.
@@ -17,14 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import dramatiq
-
 # First, because it makes the fake known before anything imports the actors.
 from tests.worker import broker, studio  # isort: skip
 
 from actors import steps
 from studio.jobs import Job
 from studio.providers import AnimationRequest
+from tests.faults.lives import keep_alive
 
 _graves = Path(os.environ["GRAVES"])
 _perform, _settle = steps.perform, steps.settle
@@ -84,33 +80,5 @@ canceling.tell_provider, canceling.run_in_transaction = tell_provider, run_in_tr
 animator.submit = submit  # type: ignore[method-assign]
 
 
-TO_STOP = {signal.SIGTERM}
-
-
-def live() -> None:
-    """Work until death, or until told to stop."""
-    worker = dramatiq.Worker(broker, worker_threads=2)
-    worker.start()
-    while not signal.sigtimedwait(TO_STOP, 0.1):
-        pass
-    worker.stop()
-
-
-def main() -> None:
-    """Let one worker follow the other until told to stop."""
-    # Taken up by those who wait for it, and by nobody in the middle of a fork, which would lose it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, TO_STOP)
-    is_told = False
-    while not is_told:
-        child = os.fork()
-        if child == 0:
-            live()
-            os._exit(0)
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            if is_told or signal.sigtimedwait(TO_STOP, 0.05):
-                is_told = True
-                os.kill(child, signal.SIGTERM)
-
-
 if __name__ == "__main__":
-    main()
+    keep_alive(broker, workers=1, threads=2)

@@ -10,6 +10,7 @@ Prices are whole numbers of micros, millionths of the card's currency: a line of
 
 from __future__ import annotations
 
+import math
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -231,6 +232,18 @@ def model_named(card: Card, capability: Capability, models: dict[str, M], model:
     if model not in models:
         raise model_unknown(card, capability, model)
     return models[model]
+
+
+def price_of_answer(offer: Offer, *, seconds: float = 0.0) -> int | None:
+    """What an answer costs at most, with `seconds` of sound in the question; None where no price is known."""
+    match offer:
+        case TextOffer(model=model, models=models) if model in models:
+            return models[model].micros_per_call
+        case SpeechOffer(model=model, models=models) if model in models:
+            per_hour = models[model].micros_per_hour
+            return None if per_hour is None else math.ceil(per_hour * seconds / 3600)
+        case _:
+            return None
 
 
 def model_unknown(card: Card, capability: Capability, model: str) -> StudioError:

@@ -1,0 +1,134 @@
+"""Words that are bought: asked for once, stored as soon as they are there, and used by the step that asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from pymongo.client_session import ClientSession
+
+from actors.paid_calls import ask_one_of, intend_again, note, noting_refusals, open_intent, passing
+from actors.steps import Save
+from actors.wiring import studio
+from studio.errors import OutcomeUnknown
+from studio.jobs import Job
+from studio.providers import Capability, PaidCall, Pending
+from studio.providers.cards import Card, price_of_answer
+from studio.providers.interfaces import Answerer
+from studio.stopwatch import outside
+from studio.submissions import Intent, Submission, SubmissionState
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """What is asked of whoever answers."""
+
+    capability: Capability
+    kind: type[T]
+    """Of the answer."""
+    ask: Callable[[Any, PaidCall | None], T | Pending]
+    """Asks a provider, which it is given; the paid call is None for one that is free."""
+    digest: str
+    """Tells this question from another one: an answer is bought at most once for each."""
+    seconds: float = 0.0
+    """Of the sound in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """An answer, and the call that it was bought by, if any."""
+
+    value: T
+    job: Job
+    bought_by: Submission | None = None
+
+    def saving(self, save: Save) -> Save:
+        """The same, and in the same transaction the note that the answer was used."""
+
+        def save_and_close(session: ClientSession) -> None:
+            save(session)
+            if self.bought_by:
+                studio.submissions.close(self.job, self.bought_by, session=session)
+
+        return save_and_close
+
+
+def digest_of(*asked: str | None) -> str:
+    """Tells what was asked from everything else, without its words."""
+    return sha256(" ".join(str(one) for one in asked).encode()).hexdigest()
+
+
+def buy(job: Job, question: Question[T]) -> Answered[T] | Pending:
+    """The answer to a question, bought at most once.
+
+    Raises NotNow, StudioError, and OutcomeUnknown where an answer was lost that cannot be had a second time.
+    """
+    call = job.submission
+    if call is not None and call.state is SubmissionState.ACCEPTED and call.answer is not None:
+        if call.digest == question.digest:
+            return Answered(msgspec.convert(call.answer, question.kind), job, call)
+        # It was bought for what has changed since.
+        note(partial(_close, job, call))
+    elif call is not None and call.state in (SubmissionState.SENDING, SubmissionState.ACCEPTED):
+        provider: Answerer = studio.providers.named(question.capability, call.provider)
+        if not provider.repeats_safely:
+            raise OutcomeUnknown
+        return _ask(job, provider, call, question)
+    elif call is not None and call.digest != question.digest:
+        note(partial(_leave_unsent, job, call))
+        call = None
+    names = studio.providers.preferred(question.capability)
+    return ask_one_of(job, question.capability, names, lambda name: _ask_new(job, name, question, unsent=call))
+
+
+def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission | None) -> Answered[T] | Pending:
+    provider: Answerer = studio.providers.named(question.capability, name)
+    card = studio.providers.card(name)
+    if provider.is_free or card is None:
+        with outside():
+            value = question.ask(provider, None)
+        return value if isinstance(value, Pending) else Answered(value, job)
+    with passing(job, provider, question.capability):
+        if unsent and unsent.provider == name:
+            submission = intend_again(job, unsent)
+        else:
+            submission = open_intent(job, _intent(card, question))
+        return _ask(job, provider, submission, question)
+
+
+def _intent(card: Card, question: Question[T]) -> Intent:
+    offer = card.offer(question.capability)
+    return Intent(
+        provider=card.name,
+        capability=question.capability,
+        is_free=False,
+        model=offer.model,
+        currency=card.currency,
+        micros=price_of_answer(offer, seconds=question.seconds),
+        digest=question.digest,
+    )
+
+
+def _ask(job: Job, provider: Answerer, submission: Submission, question: Question[T]) -> Answered[T] | Pending:
+    call = PaidCall(submission.id)
+    with noting_refusals(job, submission, call):
+        value = question.ask(provider, call)
+    if isinstance(value, Pending):
+        note(lambda session: studio.submissions.accept(job, submission, submission.id, session=session))
+        return value
+    note(lambda session: studio.submissions.store_answer(job, submission, value, micros=call.micros, session=session))
+    return Answered(value, job, submission)
+
+
+def _close(job: Job, call: Submission, session: ClientSession) -> None:
+    studio.submissions.close(job, call, session=session)
+
+
+def _leave_unsent(job: Job, call: Submission, session: ClientSession) -> None:
+    studio.submissions.give_back(job, call, refusal="CANCELED", session=session)
