@@ -10,7 +10,7 @@ from actors.wiring import studio
 from studio.films import artwork_of, drawing_of
 from studio.jobs import Job
 from studio.pipelines import ANALYZE
-from studio.providers import Capability, Pending, Reading
+from studio.providers import Capability, Reading
 
 
 @step(ANALYZE)
@@ -32,8 +32,8 @@ def analyze(job: Job) -> Outcome:
                 digest=made_of,
             ),
         )
-    if isinstance(read, Pending):
-        return LookAgain(after_s=read.look_again_s or studio.settings.poll_every_s)
+    if isinstance(read, LookAgain):
+        return read
     reading = read.value
 
     def save(session: ClientSession) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from pymongo.client_session import ClientSession
 
 from actors.paid_calls import ask_one_of, intend_again, note, noting_refusals, open_intent, passing
-from actors.steps import Save
+from actors.steps import LookAgain, Save
 from actors.wiring import studio
 from studio.errors import OutcomeUnknown
 from studio.jobs import Job
@@ -64,8 +64,8 @@ def digest_of(*asked: str | None) -> str:
     return sha256(" ".join(str(one) for one in asked).encode()).hexdigest()
 
 
-def buy(job: Job, question: Question[T]) -> Answered[T] | Pending:
-    """The answer to a question, bought at most once.
+def buy(job: Job, question: Question[T]) -> Answered[T] | LookAgain:
+    """The answer to a question, bought at most once; or when to come for it.
 
     Raises NotNow, StudioError, and OutcomeUnknown where an answer was lost that cannot be had a second time.
     """
@@ -87,13 +87,13 @@ def buy(job: Job, question: Question[T]) -> Answered[T] | Pending:
     return ask_one_of(job, question.capability, names, lambda name: _ask_new(job, name, question, unsent=call))
 
 
-def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission | None) -> Answered[T] | Pending:
+def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission | None) -> Answered[T] | LookAgain:
     provider: Answerer = studio.providers.named(question.capability, name)
     card = studio.providers.card(name)
     if provider.is_free or card is None:
         with outside():
             value = question.ask(provider, None)
-        return value if isinstance(value, Pending) else Answered(value, job)
+        return _later(value) if isinstance(value, Pending) else Answered(value, job)
     with passing(job, provider, question.capability):
         if unsent and unsent.provider == name:
             submission = intend_again(job, unsent)
@@ -115,15 +115,19 @@ def _intent(card: Card, question: Question[T]) -> Intent:
     )
 
 
-def _ask(job: Job, provider: Answerer, submission: Submission, question: Question[T]) -> Answered[T] | Pending:
+def _ask(job: Job, provider: Answerer, submission: Submission, question: Question[T]) -> Answered[T] | LookAgain:
     call = PaidCall(submission.id)
     with noting_refusals(job, submission, call):
         value = question.ask(provider, call)
     if isinstance(value, Pending):
         note(lambda session: studio.submissions.accept(job, submission, submission.id, session=session))
-        return value
+        return _later(value)
     note(lambda session: studio.submissions.store_answer(job, submission, value, micros=call.micros, session=session))
     return Answered(value, job, submission)
+
+
+def _later(pending: Pending) -> LookAgain:
+    return LookAgain(after_s=pending.look_again_s or studio.settings.poll_every_s)
 
 
 def _close(job: Job, call: Submission, session: ClientSession) -> None:

@@ -9,7 +9,7 @@ from studio.films import artwork_of, is_told_elsewhere
 from studio.jobs import Job
 from studio.language import language_of
 from studio.pipelines import REFINE_TEXT
-from studio.providers import Capability, Pending, Words
+from studio.providers import Capability, Words
 
 
 @step(REFINE_TEXT)
@@ -30,7 +30,7 @@ def refine_text(job: Job) -> Outcome:
             digest=digest_of(artwork.story, artwork.title),
         ),
     )
-    if isinstance(told, Pending):
-        return LookAgain(after_s=told.look_again_s or studio.settings.poll_every_s)
+    if isinstance(told, LookAgain):
+        return told
     words = told.value
     return Done(told.saving(lambda session: unless_changed(studio.artworks.set_words(artwork, words, session=session))))

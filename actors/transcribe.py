@@ -10,7 +10,7 @@ from studio.errors import StudioError
 from studio.films import artwork_of, is_told_elsewhere, recording_of
 from studio.jobs import Job
 from studio.pipelines import TRANSCRIBE
-from studio.providers import Capability, Heard, Pending
+from studio.providers import Capability, Heard
 
 
 @step(TRANSCRIBE)
@@ -37,8 +37,8 @@ def transcribe(job: Job) -> Outcome:
                 seconds=recording.seconds or 0.0,
             ),
         )
-    if isinstance(heard, Pending):
-        return LookAgain(after_s=heard.look_again_s or studio.settings.poll_every_s)
+    if isinstance(heard, LookAgain):
+        return heard
     if heard.value.text == "" and not artwork.description:
         raise StudioError("NO_STORY")
     return Done(heard.saving(_heard(artwork, heard.value.text)))
