@@ -1,0 +1,127 @@
+"""Fault by fault and provider by provider: what becomes of a film, and what people are told about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import pytest
+
+from app.client import Client, Json
+from studio.errors import REGISTRY
+from studio.providers import Capability, Providers
+from studio.settings import Settings
+from tests.product import Product, new_artwork
+from tests.providers.simulator import Fault, Simulator
+from tests.providers.simulators import ANIMATORS
+from tests.waiting import eventually
+
+# By a lookup, or by an id of ours that counts once, what became of a lost answer can be known.
+KNOWS = {"ark", "kling", "kling-legacy", "node"}
+
+DONE = ("succeeded", None)
+IN_DOUBT = ("needs_attention", "OUTCOME_UNKNOWN")
+
+OUTCOMES: dict[tuple[str, Fault], tuple[str, str | None]] = {
+    ("create", Fault.SLOW): DONE,
+    ("create", Fault.BUSY): DONE,
+    ("create", Fault.BUSY_WITH_RETRY_AFTER): DONE,
+    ("create", Fault.BROKEN): DONE,
+    ("create", Fault.GATEWAY): IN_DOUBT,
+    ("create", Fault.DROPPED): IN_DOUBT,
+    ("create", Fault.LOST): IN_DOUBT,
+    ("create", Fault.MALFORMED): IN_DOUBT,
+    ("create", Fault.REJECTED): ("failed", "CONTENT_REJECTED"),
+    ("create", Fault.UNAUTHORIZED): ("failed", "PROVIDER_ACCOUNT"),
+    ("create", Fault.SPENT): ("failed", "PROVIDER_QUOTA"),
+    ("create", Fault.NO_MODEL): ("failed", "MODEL_UNKNOWN"),
+    ("create", Fault.REJECTED_LATER): ("failed", "CONTENT_REJECTED"),
+    ("create", Fault.FAILED): ("failed", "RENDER_FAILED"),
+    ("create", Fault.NEVER): ("failed", "PROVIDER_TIMEOUT"),
+    ("look", Fault.BUSY): DONE,
+    ("look", Fault.BROKEN): DONE,
+    ("look", Fault.GATEWAY): DONE,
+    ("look", Fault.LOST): DONE,
+    ("look", Fault.MALFORMED): DONE,
+    ("download", Fault.TRUNCATED): DONE,
+    ("download", Fault.BROKEN): DONE,
+    ("download", Fault.EXPIRED): ("failed", "CLIP_GONE"),
+}
+SPECIAL: dict[tuple[str, str, Fault], tuple[str, str | None]] = {
+    # It says itself that these are never accepted.
+    ("runway", "create", Fault.GATEWAY): DONE,
+}
+
+
+def wanted(provider: str, operation: str, fault: Fault) -> tuple[str, str | None]:
+    special = SPECIAL.get((provider, operation, fault))
+    usual = OUTCOMES[operation, fault]
+    # Where it can be known, the call is found, or made once more.
+    return special or (DONE if usual == IN_DOUBT and provider in KNOWS else usual)
+
+
+@contextmanager
+def made_by(provider: str, product: Product, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Simulator]:
+    """The product with this provider for its films, and the service as it is simulated."""
+    simulator = ANIMATORS[provider]()
+    simulator.film = product.service.clip.read_bytes()
+    with simulator.running():
+        cards = folder / "cards"
+        cards.mkdir()
+        (cards / f"{provider}.toml").write_text("[animator]\nunknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n")
+        for name, value in simulator.env().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("VIDEO_PROVIDER", provider)
+        monkeypatch.setenv("PROVIDER_CARDS", str(cards))
+        settings = Settings()
+        monkeypatch.setattr(product.studio, "providers", Providers(settings, product.studio.objects))
+        for name in ("gates", "gate_places"):
+            product.studio.database[name].delete_many({})
+        product.studio.gates._believed.clear()
+        yield simulator
+
+
+CASES = [
+    pytest.param(provider, operation, fault, id=f"{provider}-{operation}-{fault}")
+    for provider in ANIMATORS
+    for operation, fault in OUTCOMES
+    if not (provider == "node" and fault in (Fault.SPENT,))
+]
+
+
+@pytest.mark.parametrize(("provider", "operation", "fault"), CASES)
+def test_a_fault_of_a_provider_comes_to_this(
+    client: Client,
+    product: Product,
+    worker: dramatiq.Worker,
+    drawing: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    provider: str,
+    operation: str,
+    fault: Fault,
+) -> None:
+    with made_by(provider, product, monkeypatch, tmp_path) as simulator:
+        if fault is Fault.NEVER:
+            monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.3)
+        simulator.fail(operation, fault)
+        job = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
+        ended = eventually(lambda: _if_ended(client, job), limit_s=60)
+        status, symbol = wanted(provider, operation, fault)
+        assert (ended["status"], (ended["error"] or {}).get("code")) == (status, symbol)
+        accepted = 0 if symbol in ("PROVIDER_ACCOUNT", "PROVIDER_QUOTA", "MODEL_UNKNOWN") else 1
+        assert len(simulator.tasks) <= max(accepted, 1), "nothing is asked for twice"
+        if status == "succeeded":
+            assert len(simulator.tasks) == 1
+        told = json.dumps([ended, client.get(f"/artworks/{job['artworkId']}")], ensure_ascii=False)
+        assert not [words for words in simulator.said if words in told], "no words of a provider reach people"
+
+
+def _if_ended(client: Client, job: Json) -> Json | None:
+    found = client.get(f"/generation/jobs/{job['jobId']}")
+    return found if found["finishedAt"] else None
