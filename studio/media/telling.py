@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.audio.resampler import AudioResampler
@@ -67,7 +68,7 @@ def _write(source: InputContainer, voice: Path | None, film: OutputContainer) ->
         film.mux(packet)
 
 
-def _looped(source: InputContainer, pictures: VideoStream, seconds: float) -> Iterator[Packet[VideoStream]]:
+def _looped(source: InputContainer, pictures: VideoStream, seconds: float) -> Iterator[Packet[Any]]:
     """The packets of the pictures, again and again until `seconds` are full; all of them once at least."""
     base = pictures.time_base or Fraction(1, 1000)
     shift, length = 0, 0
