@@ -99,7 +99,8 @@ def _headers(symbol: str, params: dict[str, Any]) -> dict[str, str]:
             # The standard's word for "that one is no good"; none at all asks for a first one.
             return {"WWW-Authenticate": "Bearer" if symbol == "TOKEN_REQUIRED" else 'Bearer error="invalid_token"'}
         case 429:
-            return {"Retry-After": str(params["retry_after_s"])}
+            # A limit on spending does not say when it ends.
+            return {"Retry-After": str(params["retry_after_s"])} if "retry_after_s" in params else {}
         case 503:
             return {"Retry-After": "5"}
     return {}

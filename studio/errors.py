@@ -6,7 +6,8 @@ so a wording mended today also mends yesterday's failures.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from studio.language import Language, Text
 
@@ -20,6 +21,8 @@ class ErrorKind:
     retryable: bool
     message: Text
     next_step: Text
+    terms: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+    """What the values of a parameter are called, where they are symbols: a job stores it in nobody's language."""
 
 
 class StudioError(Exception):
@@ -54,17 +57,29 @@ class OutcomeUnknown(Exception):
 def describe(symbol: str, params: dict[str, str | float], language: Language) -> dict[str, str | bool | int]:
     """The public words of an error: `code`, `message`, `nextStep`, `retryable`, `number`."""
     kind = REGISTRY[symbol]
+    named = {
+        name: terms[str(params[name])].in_(language) for name, terms in kind.terms.items() if str(params[name]) in terms
+    }
+    values = {**params, **named}
     return {
         "code": symbol,
         "number": kind.number,
-        "message": kind.message.in_(language).format(**params),
-        "nextStep": kind.next_step.in_(language).format(**params),
+        "message": kind.message.in_(language).format(**values),
+        "nextStep": kind.next_step.in_(language).format(**values),
         "retryable": kind.retryable,
     }
 
 
-def _row(status: int, number: int, *, retryable: bool = False, zh: tuple[str, str], en: tuple[str, str]) -> ErrorKind:
-    return ErrorKind(status, number, retryable, Text(zh[0], en[0]), Text(zh[1], en[1]))
+def _row(
+    status: int,
+    number: int,
+    *,
+    retryable: bool = False,
+    zh: tuple[str, str],
+    en: tuple[str, str],
+    terms: Mapping[str, Mapping[str, Text]] | None = None,
+) -> ErrorKind:
+    return ErrorKind(status, number, retryable, Text(zh[0], en[0]), Text(zh[1], en[1]), terms or {})
 
 
 REGISTRY: dict[str, ErrorKind] = {
@@ -439,8 +454,30 @@ REGISTRY: dict[str, ErrorKind] = {
         429,
         924,
         retryable=True,
-        zh=("已达到{scope}的费用上限。", "没有产生新的费用。请明天再试，或请管理员提高上限。"),
-        en=("The spending limit is reached ({scope}).", "Nothing was charged. Try tomorrow, or ask the operator."),
+        zh=("{scope}已用完。", "没有产生新的费用。每日上限在 UTC 零点重新计算；管理员也可以提高上限。"),
+        en=(
+            "{scope} is used up.",
+            "Nothing was charged for this. Limits of a day begin anew at midnight UTC, and the operator can raise any.",
+        ),
+        terms={
+            "scope": {
+                "day": Text("本服务当天的费用上限", "What this service may spend in a day"),
+                "client": Text("这台设备当天的费用上限", "What may be spent in a day for this device"),
+                "total": Text("本服务的总费用上限", "What this service may ever spend"),
+            }
+        },
+    ),
+    "PRICE_UNKNOWN": _row(
+        422,
+        931,
+        zh=(
+            "{provider} 的 {model} 没有已知的价格，设有费用上限时不能使用。",
+            "请改用其他模型；或请管理员填写它的价格。",
+        ),
+        en=(
+            "No price is known of {model} of {provider}, so it cannot be used where spending is limited.",
+            "Choose another model, or let the operator tell its price.",
+        ),
     ),
     "CLIP_GONE": _row(
         410,

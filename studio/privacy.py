@@ -23,6 +23,8 @@ class Owned:
     about: Text
     """What its documents are, for the person they belong to."""
     owner_field: str = "owner"
+    unlinked_by: tuple[str, ...] = ()
+    """Fields that an erasure takes away, and leaves the rest of the document, which is nobody's from then on."""
     hidden: frozenset[str] = frozenset()
     """Fields that mean nothing outside of the program, and are left out of an export at whatever depth."""
 
@@ -56,6 +58,14 @@ OWNED = (
     _owned("events", "任务进度的通知记录，保留 30 天", "News about jobs, kept for 30 days", "_id"),
     _single("profiles", "孩子的资料：昵称、年龄、简介、头像", "What was told about the child, and its picture"),
     _single("consents", "同意与撤回的记录", "What was agreed to and withdrawn, and when"),
+    _owned("spend_counters", "当天的费用合计", "What this day's calls have come to", "_id"),
+    Owned(
+        "ledger",
+        Text("付费调用的账目", "The books: calls of AI services that are paid for"),
+        # Money was spent, and its books have to add up without whoever it was spent for.
+        unlinked_by=("owner", "job_id"),
+        hidden=frozenset({"owner"}),
+    ),
     _single("event_counters", "通知的编号", "The number of the newest piece of news"),
     _single("clients", "第一次和最近一次使用的时间", "When this client was first and last here"),
 )
@@ -81,10 +91,15 @@ def _ids(database: Database[Document], owned: Owned, owner: str, *, limit: int) 
 
 
 def delete(database: Database[Document], owner: str, ids: Ids, *, session: ClientSession) -> dict[str, int]:
-    """Remove documents of an owner; how many of each collection were still there to remove."""
+    """Remove documents of an owner, or what leads from them to him; how many of each collection there still were."""
     removed = {}
     for owned in OWNED:
         if owned.name in ids:
             query = {"_id": {"$in": ids[owned.name]}, **owned.of(owner)}
-            removed[owned.name] = database[owned.name].delete_many(query, session=session).deleted_count
+            collection = database[owned.name]
+            if owned.unlinked_by:
+                unlink = {"$unset": dict.fromkeys(owned.unlinked_by, "")}
+                removed[owned.name] = collection.update_many(query, unlink, session=session).modified_count
+            else:
+                removed[owned.name] = collection.delete_many(query, session=session).deleted_count
     return removed

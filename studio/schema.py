@@ -16,6 +16,7 @@ from studio import (
     events,
     exports,
     jobs,
+    ledger,
     media_assets,
     request_counters,
 )
@@ -44,6 +45,8 @@ COLLECTIONS: dict[str, Collection] = {
     "event_counters": Collection(events.EventCounter),
     "consents": Collection(Consents),
     "exports": Collection(exports.Export, exports.INDEXES),
+    "ledger": Collection(ledger.LedgerEntry, ledger.INDEXES),
+    "spend_counters": Collection(ledger.SpendCounter, ledger.COUNTER_INDEXES),
     "erasures": Collection(erasures.Erasure, erasures.INDEXES),
     "step_times": Collection(StepTime),
     "statistics": Collection(DayOfJobs),

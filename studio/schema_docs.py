@@ -80,7 +80,11 @@ def _belongs(name: str) -> str:
     if name in NOT_PERSONAL:
         return f"**Not personal**: {NOT_PERSONAL[name]}."
     owned = next(owned for owned in OWNED if owned.name == name)
-    return f"**Personal** (`{owned.owner_field}`): exported and erased with its client. {owned.about.en}."
+    fate = "exported and erased with its client"
+    if owned.unlinked_by:
+        links = " and ".join(f"`{field}`" for field in owned.unlinked_by)
+        fate = f"exported with its client, whose erasure removes {links} and leaves the rest"
+    return f"**Personal** (`{owned.owner_field}`): {fate}. {owned.about.en}."
 
 
 def without_meaning(collection: Collection) -> list[tuple[str, str]]:

@@ -14,6 +14,8 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from studio.money import Amounts, parse_amounts
+
 MEGABYTE = 1_000_000
 QUEUE_PREFIX = "queue"
 """What the names of the queues' collections begin with."""
@@ -130,6 +132,14 @@ class Settings(BaseSettings):
     give_up_after_s: float = Field(default=3600.0, ge=0)
     """How long a step waits for providers that do not answer, where there is no other one."""
 
+    spend_cap_day: Annotated[Amounts, NoDecode] = {}
+    """What this deployment may spend in a day in UTC, as "CNY 50, USD 7.5"; empty sets no cap. A currency that a cap
+    does not name may not be spent at all."""
+    spend_cap_client_day: Annotated[Amounts, NoDecode] = {}
+    """What one client may."""
+    spend_cap_total: Annotated[Amounts, NoDecode] = {}
+    """What this deployment may ever spend."""
+
     limit_changes_per_minute: int = Field(default=120, ge=1)
     """What one client may change; an address, which families may share, `limit_address_factor` times as much."""
     limit_uploads_per_minute: int = Field(default=120, ge=1)
@@ -195,6 +205,11 @@ class Settings(BaseSettings):
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("spend_cap_day", "spend_cap_client_day", "spend_cap_total", mode="before")
+    @classmethod
+    def _as_amounts(cls, value: object) -> object:
+        return parse_amounts(value) if isinstance(value, str) else value
 
     @field_validator("token_secrets")
     @classmethod

@@ -18,6 +18,7 @@ from studio.erasures import Erasures
 from studio.events import Events
 from studio.exports import Exports
 from studio.jobs import Jobs
+from studio.ledger import Ledger
 from studio.media_assets import MediaAssets
 from studio.media_links import MediaLinks
 from studio.migrations import migrate
@@ -69,11 +70,13 @@ class Studio:
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
+        self.ledger = Ledger(self.database, settings)
         self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:
         """Bring the database and the bucket into the shape that this version needs."""
         migrate(self.database)
+        self.ledger.recount()
         self.objects.ensure_bucket()
 
     def now(self) -> datetime:

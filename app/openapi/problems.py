@@ -22,6 +22,14 @@ EXAMPLE_PARAMS: dict[str, str | float] = {
     "seconds": 200,
     "max_seconds": 180,
     "retry_after_s": 17,
+    "provider": "Runway",
+    "setting": "RUNWAY_VIDEO_MODEL",
+    "model": "gen4_turbo",
+    "offered": "gen4.5, veo3.1",
+    "field": "seconds",
+    "value": "7",
+    "nearest": "5, 10",
+    "scope": "client",
 }
 """What the placeholders in the registry's words stand for here."""
 RETRY_LATER = {429, 503}

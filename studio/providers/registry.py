@@ -22,6 +22,7 @@ from studio.providers.interfaces import (
     Writer,
 )
 from studio.settings import Settings
+from studio.spend_caps import require_countable
 
 # Modules are named, not imported, so that a provider nobody chose costs nothing at start.
 _registry: dict[str, dict[str, str]] = {
@@ -95,7 +96,7 @@ class Providers:
     """The providers that the settings choose, each made when first used.
 
     Raises ValueError, at the start, where somebody looks, and not in the middle of the first film: for a name that
-    nobody knows, for a key that is missing, and for a card that makes no sense.
+    nobody knows, for a key that is missing, for a card that makes no sense, and for prices that no cap can count.
     """
 
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
@@ -115,6 +116,7 @@ class Providers:
                 card = self.card(name)
                 if card and (missing := card.missing_keys()):
                     raise ValueError(f"{setting.upper()}={name} needs {' and '.join(missing)}.")
+                require_countable(settings, capability, card)
 
     def preferred(self, capability: Capability) -> tuple[str, ...]:
         """The names of the providers that the settings choose, the preferred one first."""

@@ -1,0 +1,101 @@
+"""A clip that a service made of a drawing becomes the child's film: it is told by the child's own voice, and says of
+itself that an AI made it.
+
+Pictures are copied as they are, packet by packet and in this process, so this costs next to nothing for any size. A
+clip that is shorter than its story is shown again until the story is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.audio.resampler import AudioResampler
+from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from studio.errors import StudioError
+from studio.media.film import COMMENT
+from studio.media.kinds import sniff
+
+VOICE_AT_S = 0.4
+"""When the voice begins."""
+TAIL_S = 1.0
+"""How long the film goes on after it."""
+_RATE = 48_000
+_TAKEN = {"mp4", "mov"}
+
+
+def tell(clip: Path, voice: Path | None, target: Path) -> Path:
+    """The film of a clip: `target`, or the clip itself where it is told already or cannot be added to.
+
+    Raises StudioError("CLIP_UNREADABLE").
+    """
+    container = sniff(clip)
+    if container is None or container.name not in _TAKEN:
+        return clip
+    try:
+        with av.open(clip) as source:
+            if source.metadata.get("comment") == COMMENT:
+                return clip
+            with av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as film:
+                film.metadata["comment"] = COMMENT
+                _write(source, voice, film)
+    except (FFmpegError, ValueError) as error:
+        raise StudioError("CLIP_UNREADABLE") from error
+    return target
+
+
+def _write(source: InputContainer, voice: Path | None, film: OutputContainer) -> None:
+    pictures = source.streams.video[0]
+    shown = film.add_stream_from_template(pictures)
+    if source.streams.audio or voice is None:
+        sounds = [(sound, film.add_stream_from_template(sound)) for sound in source.streams.audio[:1]]
+        into = {track.index: copy for track, copy in [(pictures, shown), *sounds]}
+        for packet in source.demux([pictures, *(sound for sound, _ in sounds)]):
+            if packet.dts is not None:
+                packet.stream = into[packet.stream.index]
+                film.mux(packet)
+        return
+    seconds = _speak(voice, film) + VOICE_AT_S + TAIL_S
+    for packet in _looped(source, pictures, seconds):
+        packet.stream = shown
+        film.mux(packet)
+
+
+def _looped(source: InputContainer, pictures: VideoStream, seconds: float) -> Iterator[Packet[Any]]:
+    """The packets of the pictures, again and again until `seconds` are full; all of them once at least."""
+    base = pictures.time_base or Fraction(1, 1000)
+    shift, length = 0, 0
+    while not length or shift * base < seconds:
+        for packet in source.demux(pictures):
+            if packet.dts is None or packet.pts is None:
+                continue
+            length = max(length, packet.pts + (packet.duration or 0))
+            packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
+            yield packet
+        if not length:
+            raise ValueError("a clip without pictures")
+        shift += length
+        source.seek(0)
+
+
+def _speak(voice: Path, film: OutputContainer) -> float:
+    """Write the voice; its seconds."""
+    spoken = film.add_stream("aac", rate=_RATE, layout="stereo")
+    resampler = AudioResampler(format="fltp", layout="stereo", rate=_RATE)
+    samples = round(VOICE_AT_S * _RATE)
+    with av.open(voice) as recording:
+        for frame in recording.decode(audio=0):
+            for sound in resampler.resample(frame):
+                sound.pts = samples
+                sound.time_base = Fraction(1, _RATE)
+                samples += sound.samples
+                film.mux(spoken.encode(sound))
+    film.mux(spoken.encode(None))
+    return samples / _RATE - VOICE_AT_S

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from app import samples
+from studio.errors import StudioError
+from studio.media import clips, ffmpeg
+from studio.media.film import COMMENT
+from studio.media.telling import tell
+
+VOICE = Path(samples.__file__).parent / "story.ogg"
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of pictures without sound, with frames that refer to later ones."""
+    path = tmp_path_factory.mktemp("clip") / "silent.mp4"
+    pictures = ["-f", "lavfi", "-i", "testsrc=size=320x180:rate=24:duration=2"]
+    ffmpeg.run([*pictures, "-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p", str(path)], timeout_s=60)
+    return path
+
+
+def seconds_of(path: Path) -> float:
+    with av.open(str(path)) as media:
+        return max(frame.time or 0.0 for frame in media.decode(video=0))
+
+
+def test_a_silent_clip_is_shown_until_its_story_is_told(silent: Path, tmp_path: Path) -> None:
+    film = tell(silent, VOICE, tmp_path / "film.mp4")
+    with av.open(str(VOICE)) as media:
+        voice_s = float(sum(frame.samples / frame.sample_rate for frame in media.decode(audio=0)))
+    facts = clips.inspect(film)
+    assert facts.has_audio
+    assert facts.seconds >= voice_s + 1
+    assert facts.seconds <= voice_s + 1.5 + 2, "not much longer than the story, and no part of a round is cut off"
+    with av.open(str(film)) as media:
+        times = [frame.time or 0.0 for frame in media.decode(video=0)]
+    assert times == sorted(times)
+    assert max(after - before for before, after in pairwise(times)) < 0.1, "no gap between rounds"
+
+
+def test_every_clip_says_that_an_ai_made_it(silent: Path, tmp_path: Path) -> None:
+    film = tell(silent, None, tmp_path / "film.mp4")
+    with av.open(str(film)) as media:
+        assert media.metadata["comment"] == COMMENT
+    assert seconds_of(film) == pytest.approx(seconds_of(silent))
+
+
+def test_a_film_that_is_told_already_stays_as_it_is(silent: Path, tmp_path: Path) -> None:
+    film = tell(silent, VOICE, tmp_path / "film.mp4")
+    assert tell(film, VOICE, tmp_path / "again.mp4") == film
+
+
+def test_a_clip_keeps_a_sound_of_its_own(silent: Path, tmp_path: Path) -> None:
+    loud = tmp_path / "loud.mp4"
+    tone = ["-f", "lavfi", "-i", "sine=frequency=440:duration=2"]
+    ffmpeg.run(["-i", str(silent), *tone, "-c:v", "copy", "-c:a", "aac", str(loud)], timeout_s=60)
+    film = tell(loud, VOICE, tmp_path / "film.mp4")
+    assert clips.inspect(film).has_audio
+    assert seconds_of(film) == pytest.approx(seconds_of(loud))
+
+
+def test_a_clip_that_is_none_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"\0\0\0\x20ftypisom" + bytes(200))
+    with pytest.raises(StudioError, match="CLIP_UNREADABLE"):
+        tell(broken, None, tmp_path / "film.mp4")
