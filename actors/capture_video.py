@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from actors.steps import Done, Outcome, step
@@ -11,7 +13,7 @@ from studio.films import hang
 from studio.intake import sha256_of
 from studio.jobs import Job
 from studio.keys import object_key
-from studio.media import clips
+from studio.media import clips, telling
 from studio.media_assets import Kind
 from studio.pipelines import CAPTURE_VIDEO
 from studio.providers import Animator, Made
@@ -29,14 +31,16 @@ def capture_video(job: Job) -> Outcome:
     submission = job.submission
     if submission is None or submission.clip is None:
         raise StudioError("INTERNAL")
-    animator, clip = studio.providers.animator_named(submission.provider), Made(submission.clip)
+    animator, made = studio.providers.animator_named(submission.provider), Made(submission.clip)
     asset_id = f"{job.id}-film"
     key = object_key(job.owner, job.artwork_id, "video", job.version, f"{asset_id}.mp4")
     poster_key = object_key(job.owner, job.artwork_id, "thumb", job.version, f"{asset_id}.jpg")
-    with scratch_folder() as folder:
-        film, still = folder / "film.mp4", folder / "still.jpg"
+    with scratch_folder() as folder, voice_of(submission) as voice:
+        clip, still = folder / "clip.mp4", folder / "still.jpg"
         with outside():
-            fetch(animator, submission, film)
+            fetch(animator, submission, clip)
+            clips.inspect(clip)
+            film = telling.tell(clip, voice, folder / "film.mp4")
             facts = clips.inspect(film)
             clips.poster(film, still)
         studio.objects.upload(still, poster_key, mime="image/jpeg")
@@ -60,8 +64,19 @@ def capture_video(job: Job) -> Outcome:
     }
     return Done(
         lambda session: hang(studio, job, asset, session=session),
-        afterwards=lambda: animator.forget(clip),
+        afterwards=lambda: animator.forget(made),
     )
+
+
+@contextmanager
+def voice_of(submission: Submission) -> Iterator[Path | None]:
+    """The recording that tells the story of a call's clip, if there is one."""
+    key = submission.request.voice_key if submission.request else None
+    if key is None:
+        yield None
+        return
+    with studio.objects.local_copy(key) as voice:
+        yield voice
 
 
 def fetch(animator: Animator, submission: Submission, target: Path) -> None:

@@ -37,7 +37,14 @@ log = structlog.get_logger("actors")
 T = TypeVar("T")
 
 FALLS_BACK = frozenset(
-    {"PROVIDER_ACCOUNT", "PROVIDER_QUOTA", "PROVIDER_UNAVAILABLE", "MODEL_UNKNOWN", "SPEND_CAP_REACHED"}
+    {
+        "PROVIDER_ACCOUNT",
+        "PROVIDER_QUOTA",
+        "PROVIDER_UNAVAILABLE",
+        "MODEL_UNKNOWN",
+        "PRICE_UNKNOWN",
+        "SPEND_CAP_REACHED",
+    }
 )
 """What says nothing about the request, and only that this provider will not take it."""
 

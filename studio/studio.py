@@ -69,8 +69,8 @@ class Studio:
         self.walks = Walks(self.database["walks"])
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
-        self.submissions = Submissions(self.database["jobs"])
         self.ledger = Ledger(self.database, settings)
+        self.submissions = Submissions(self.database["jobs"], self.ledger)
         self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:

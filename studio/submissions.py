@@ -191,7 +191,7 @@ class Submissions:
         """Store what was answered, and what it cost. It is kept until the step that asked has used it."""
         told = {"state": SubmissionState.ACCEPTED, "answer": msgspec.to_builtins(answer), "provider_id": submission.id}
         self._note(job, submission, (SubmissionState.SENDING, SubmissionState.ACCEPTED), told, session)
-        self._ledger.settle(submission.id, micros=micros, session=session)
+        self._ledger.settle(submission.id, micros, session=session)
 
     def give_back(
         self,
@@ -213,7 +213,7 @@ class Submissions:
         """Store that a call was answered, and so is charged, with nothing that is of any use."""
         fields: Document = {"state": SubmissionState.CLOSED, "refusal": refusal, "provider_id": submission.id}
         self._note(job, submission, (SubmissionState.SENDING, SubmissionState.ACCEPTED), fields, session)
-        self._ledger.settle(submission.id, micros=micros, session=session)
+        self._ledger.settle(submission.id, micros, session=session)
 
     def set_clip(
         self, job: Job, submission: Submission, clip: str, *, micros: int | None = None, session: ClientSession
@@ -221,7 +221,7 @@ class Submissions:
         """Store where the finished clip is; it is paid for."""
         self._note(job, submission, (SubmissionState.ACCEPTED,), {"clip": clip}, session)
         if not submission.is_free:
-            self._ledger.settle(submission.id, micros=micros, session=session)
+            self._ledger.settle(submission.id, micros, session=session)
 
     def close(
         self,
@@ -238,7 +238,7 @@ class Submissions:
         if submission.is_free:
             return
         if is_charged:
-            self._ledger.settle(submission.id, micros=None, session=session)
+            self._ledger.settle(submission.id, None, session=session)
         else:
             self._ledger.refund(submission.id, session=session)
 

@@ -236,12 +236,21 @@ def canceling(product: Product, film: Ordered) -> Ordered:
     at_submit = {"step": "submit_video"}
     studio.database["jobs"].update_one({"_id": job.id}, {"$set": at_submit})
     from studio.films import animation_request
+    from studio.providers import Capability
+    from studio.submissions import Intent
 
-    submission = studio.submissions.open(
-        film.load(), provider="fake", is_free=False, request=animation_request(studio, job)
-    )
-    assert submission is not None
-    studio.submissions.accept(job, submission, f"fake-{submission.id}")
+    def store_call(session: Any) -> None:
+        intent = Intent(
+            provider="fake",
+            capability=Capability.ANIMATOR,
+            is_free=False,
+            request=animation_request(studio, job),
+        )
+        submission = studio.submissions.open(film.load(), intent, session=session)
+        assert submission is not None
+        studio.submissions.accept(job, submission, f"fake-{submission.id}", session=session)
+
+    run_in_transaction(studio.client, store_call)
     film.cancel()
     assert film.load().status is JobStatus.CANCELING
     return film

@@ -177,7 +177,7 @@ def test_words_are_made_again_where_the_story_was_changed_meanwhile(
     refine = writer.refine
     told: list[str] = []
 
-    def refine_while_edited(self: Writer, story: str | None, *, title: str, language: Language) -> Words:
+    def refine_while_edited(self: Writer, story: str | None, *, title: str, language: Language, call: None) -> Words:
         if not told:
             client._api.patch(path, json={"description": "An owl reads."})
         told.append(story or "")

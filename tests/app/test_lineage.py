@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app.client import Client, Json
+from studio.providers import Heard
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
@@ -80,7 +81,7 @@ def test_a_recording_is_listened_to_without_a_film(
     artwork = http.get(path).json()
     assert (artwork["transcriptStatus"], artwork["status"], artwork["versions"]) == ("none", "draft", [])
     transcriber = type(product.studio.providers.transcriber)
-    monkeypatch.setattr(transcriber, "transcribe", lambda *_: "A fox.")
+    monkeypatch.setattr(transcriber, "transcribe", lambda *_, **__: Heard("A fox."))
     ended(client, http.post(f"{path}/transcribe", json={}))
     understood = http.get(path).json()
     assert understood["transcript"] == "A fox."

@@ -17,6 +17,7 @@ from app import samples
 from app.client import Client
 from app.openapi.parameters import camel
 from studio.errors import StudioError
+from studio.providers import Heard
 from tests.app.described import call_of, operations
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
@@ -107,7 +108,7 @@ def test_no_line_tells_words_ids_keys_or_addresses(
 ) -> None:
     http = client._api
     monkeypatch.setattr(import_module("actors.erase_client"), "LOOK_AGAIN_MS", 100)
-    monkeypatch.setattr(product.studio.providers.transcriber, "transcribe", lambda _path: HEARD)
+    monkeypatch.setattr(product.studio.providers.transcriber, "transcribe", lambda _path, **_call: Heard(HEARD))
     answers: list[str] = []
     for one in (http, client._bucket):
         one.event_hooks["response"].append(lambda answer: answers.append(told_by(answer)))
