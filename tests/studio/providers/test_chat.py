@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ SERVICES: dict[str, tuple[type[Talker], type[ChatModel]]] = {
 }
 STORY = "嗯，我的小狐狸小狐狸捡到一个红气球，飞呀飞"
 TIDY = "我的小狐狸捡到一个红气球，飞呀飞。"
-PRIVATE = "secret friend"
 
 
 @pytest.fixture(params=SERVICES)
@@ -142,11 +142,8 @@ def test_whatever_a_story_says_it_is_one_json_value_of_the_users_message(
     refined(chat, "I like cake", title="cake", language="en")
     harmless = instructions(chat.bodies[0])
     language: Language = "zh" if "忽" in story else "en"
-    chat.service.say(draft("", "小狐狸。" if language == "zh" else "A fox."))
-    try:
+    with suppress(StudioError):
         refined(chat, story, title=story, language=language)
-    except StudioError as error:
-        assert error.symbol == "ANSWER_UNREADABLE"
     data = json.loads(said_by_user(chat.bodies[1]))
     assert set(data) == {"title", "story"}
     words = " ".join(story.replace("\x00", " ").replace("\u202e", " ").split())
