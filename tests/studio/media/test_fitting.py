@@ -38,11 +38,11 @@ def test_nothing_of_the_drawing_is_cut_off(tmp_path: Path) -> None:
     limits = PictureLimits(max_bytes=1_000_000, least_side=300, least_ratio=0.5, most_ratio=2.0)
     fitted = Image.open(io.BytesIO(fit(path, limits))).convert("RGB")
     middle = fitted.height // 2
-    red, blue = fitted.getpixel((5, middle)), fitted.getpixel((fitted.width - 5, middle))
-    assert isinstance(red, tuple)
-    assert isinstance(blue, tuple)
-    assert red[0] > 200 > 100 > red[2]
-    assert blue[2] > 200 > 100 > blue[0]
+    left, right = fitted.getpixel((5, middle)), fitted.getpixel((fitted.width - 5, middle))
+    assert isinstance(left, tuple)
+    assert isinstance(right, tuple)
+    assert left[0] > 200 > left[2]
+    assert right[2] > 200 > right[0]
 
 
 def test_a_drawing_that_fits_in_no_way_is_refused(tmp_path: Path) -> None:
