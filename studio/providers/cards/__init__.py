@@ -138,6 +138,8 @@ class Offer(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class ClipOffer(Offer, frozen=True, kw_only=True):
     models: dict[str, ClipModel]
+    micros_per_unit: int | None = None
+    """What one of the service's own units (a credit, a unit of a pack) costs, where it reports its price in those."""
 
 
 class PictureOffer(Offer, frozen=True, kw_only=True):
