@@ -185,7 +185,11 @@ class Api:
             case Meaning.NO_MODEL:
                 return model_unknown(self.card, self.capability, answer.asked_model or self.offer.model)
             case Meaning.ACCOUNT:
-                return StudioError("PROVIDER_ACCOUNT", provider=title, setting=" / ".join(self.card.keys) or "–")
+                return StudioError(
+                    "PROVIDER_ACCOUNT",
+                    provider=title,
+                    setting=" / ".join((*self.card.keys, *self.card.optional_keys)) or "–",
+                )
             case Meaning.SPENT:
                 return StudioError("PROVIDER_QUOTA", provider=title)
             case Meaning.BUSY:

@@ -13,11 +13,12 @@ from structlog.testing import capture_logs
 
 from studio.errors import NotNow
 from studio.providers import Made, Pending
+from tests.providers.ark_simulator import ArkSimulator
 from tests.providers.runway import RunwaySimulator
 from tests.providers.simulator import Fault, Simulator
 from tests.studio.providers.animators import KEY, Bench, at, outcome
 
-SIMULATORS: dict[str, type[Simulator]] = {"runway": RunwaySimulator}
+SIMULATORS: dict[str, type[Simulator]] = {"ark": ArkSimulator, "runway": RunwaySimulator}
 PROVIDERS = list(SIMULATORS)
 
 # What becomes of a request for a clip. Only "unknown" is looked up before anything else is sent.
@@ -96,7 +97,7 @@ def test_an_answer_that_does_not_come_in_time_leaves_it_open(bench: Bench, simul
 
 def test_without_a_connection_nothing_was_sent(bench: Bench) -> None:
     bench.change_card('base_url = "http://127.0.0.1:9"\n')
-    for variable in ("RUNWAY", "KLING", "KLING_LEGACY", "PIKA"):
+    for variable in ("ARK", "RUNWAY", "KLING", "KLING_LEGACY", "PIKA"):
         bench.patch.delenv(f"{variable}_BASE_URL", raising=False)
     assert outcome(bench.submit) == "away"
 
