@@ -30,9 +30,14 @@ def language_of(*texts: str | None, default: Language = "en") -> Language:
     return default
 
 
+def words_of(text: str) -> list[str]:
+    """The words that people would count: each Han character is one, and so is each word of other letters."""
+    return _WORD.findall(text)
+
+
 def count_words(text: str) -> int:
-    """How many words people would count: each Han character is one, and so is each word of other letters."""
-    return len(_WORD.findall(text))
+    """How many words people would count."""
+    return len(words_of(text))
 
 
 def counted(count: int, one: str) -> str:

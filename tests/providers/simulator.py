@@ -222,6 +222,10 @@ class Simulator:
     def expired(self) -> Reply:
         return Reply(403, b"expired")
 
+    def malformed(self, answered: Reply) -> Reply:
+        """What becomes of an answer that is no JSON."""
+        return Reply(200, b'{"id": "cut off')
+
     # --- inside
 
     _at_hand = threading.local()
@@ -255,7 +259,7 @@ class Simulator:
         answered = reply()
         if fault is Fault.DROPPED:
             return None
-        return Reply(200, b'{"id": "cut off') if fault is Fault.MALFORMED else answered
+        return self.malformed(answered) if fault is Fault.MALFORMED else answered
 
 
 def _busy_for_a_second(simulator: Simulator) -> Reply:
