@@ -374,7 +374,9 @@ class Jobs:
         """
         if job.error is None:
             return None
-        steps, step = pipelines.plan_again(job.steps, job.step, job.error.symbol, artwork)
+        steps, step = pipelines.plan_again(
+            job.steps, job.step, job.error.symbol, artwork, is_asked=job.submission is not None
+        )
         fields = _queued_again(steps, step, request_id)
         if job.submission and job.error.symbol in pipelines.NEEDS_NEW_CLIP:
             fields[f"submissions.{job.submissions.index(job.submission)}.state"] = SubmissionState.CLOSED

@@ -86,12 +86,16 @@ def progress_at(steps: list[str], step: str, fraction: float) -> int:
     return min(99, int(100 * done / sum(shares)))
 
 
-def plan_again(steps: list[str], step: str, symbol: str, artwork: Artwork) -> tuple[list[str], str]:
+def plan_again(
+    steps: list[str], step: str, symbol: str, artwork: Artwork, *, is_asked: bool = True
+) -> tuple[list[str], str]:
     """The steps of a failed job and where it goes on: at the one that failed, unless its clip has to be asked for anew.
 
-    A clip is asked for with words; where they were made of an older story, they are made anew first.
+    `is_asked`: a clip was asked for that may still be had. A clip is asked for with words; where they were made of an
+    older story, they are made anew first.
     """
-    if symbol in NEEDS_NEW_CLIP and SUBMIT_VIDEO.name in steps:
+    waits_for_clip = step in (POLL_VIDEO.name, CAPTURE_VIDEO.name)
+    if SUBMIT_VIDEO.name in steps and (symbol in NEEDS_NEW_CLIP or (waits_for_clip and not is_asked)):
         step = SUBMIT_VIDEO.name
     if step != SUBMIT_VIDEO.name or artwork.words:
         return steps, step
