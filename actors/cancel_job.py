@@ -15,6 +15,7 @@ import structlog
 from pymongo.client_session import ClientSession
 
 from actors.messages import message_id
+from actors.slots import free_slots
 from actors.steps import MAX_BACKOFF_MS, MAX_RETRIES, MIN_BACKOFF_MS, seconds_since
 from actors.submit_video import look_up
 from actors.waiting import waiting
@@ -54,6 +55,7 @@ def cancel_job(job_id: str) -> None:
                 return
             tell_provider(job)
             run_in_transaction(studio.client, partial(_settle, job))
+            free_slots(job)
             log.info("job_canceled")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from actors.looking import next_look_s, passing_look
+from actors.slots import free_slots
 from actors.steps import Done, LookAgain, Outcome, reporter, seconds_since, step
 from actors.wiring import studio
 from studio.errors import NotNow, StudioError
@@ -15,7 +17,7 @@ from studio.submissions import Submission
 # Looking comes after everything that moves a job on: thousands may be waiting for their clips.
 @step(POLL_VIDEO, priority=1)
 def poll_video(job: Job) -> Outcome:
-    """Look once. Store where the clip is, or look again when the provider suggests it."""
+    """Look once. Store where the clip is, or look again later."""
     submission = job.submission
     if submission is None or submission.provider_id is None:
         raise StudioError("INTERNAL")
@@ -23,16 +25,18 @@ def poll_video(job: Job) -> Outcome:
         return Done()
     animator = studio.providers.animator_named(submission.provider)
     try:
-        with outside():
+        with passing_look(job, animator), outside():
             found = animator.look(submission.provider_id, submission.request, progress=reporter(job))
     except NotNow:
         _check_limit(job, submission, animator)
         raise
     if isinstance(found, Pending):
         _check_limit(job, submission, animator)
-        again_s = found.look_again_s if found.look_again_s is not None else studio.settings.poll_every_s
-        return LookAgain(after_s=again_s, progress=found.progress)
-    return Done(lambda session: studio.submissions.set_clip(job, submission, found.location, session=session))
+        return LookAgain(after_s=next_look_s(job, animator, found), progress=found.progress)
+    return Done(
+        lambda session: studio.submissions.set_clip(job, submission, found.location, session=session),
+        afterwards=lambda: free_slots(job),
+    )
 
 
 def _check_limit(job: Job, submission: Submission, animator: Animator) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from actors.looking import first_look_s
+from actors.slots import offer_of, taking_slot
 from actors.steps import Done, JobMovedOn, LookAgain, Outcome, step
 from actors.wiring import studio
 from studio.errors import NotNow, OutcomeUnknown, StudioError
 from studio.films import animation_request
 from studio.jobs import Job
 from studio.pipelines import SUBMIT_VIDEO
+from studio.providers import Animator, Capability
 from studio.stopwatch import outside
 from studio.submissions import Submission, SubmissionState
 
@@ -33,7 +39,7 @@ def submit_video(job: Job) -> Outcome:
             return LookAgain(after_s=1.0)
     # Not by the settling transaction, which is rolled back when the job was canceled meanwhile: it is paid for.
     studio.submissions.accept(job, submission, provider_id)
-    return Done()
+    return Done(then_after_s=first_look_s(job, studio.providers.animator_named(submission.provider)))
 
 
 def look_up(submission: Submission) -> str | None:
@@ -59,7 +65,7 @@ def _send(job: Job, submission: Submission) -> str:
     """Make the call. What the provider surely did not take is noted: it may be sent again, or needs no looking up."""
     animator = studio.providers.animator_named(submission.provider)
     try:
-        with outside():
+        with taking_slot(job, animator), _passing(job, animator), outside():
             return animator.submit(submission.request, idempotency_key=submission.id)
     except NotNow:
         studio.submissions.give_back(job, submission, SubmissionState.UNSENT)
@@ -67,3 +73,14 @@ def _send(job: Job, submission: Submission) -> str:
     except StudioError:
         studio.submissions.give_back(job, submission, SubmissionState.CLOSED)
         raise
+
+
+@contextmanager
+def _passing(job: Job, animator: Animator) -> Iterator[None]:
+    """The limits of the animator's account, and its circuit breaker. Raises NotNow where it may not be asked now."""
+    offer = offer_of(animator)
+    if offer is None:
+        yield
+        return
+    with studio.gates.passing(animator.name, Capability.ANIMATOR, offer, ticket=f"{job.id}/{job.step}"):
+        yield

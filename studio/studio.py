@@ -17,6 +17,7 @@ from studio.consents import ConsentRecords
 from studio.erasures import Erasures
 from studio.events import Events
 from studio.exports import Exports
+from studio.gates import Gates
 from studio.jobs import Jobs
 from studio.media_assets import MediaAssets
 from studio.media_links import MediaLinks
@@ -68,6 +69,7 @@ class Studio:
         self.walks = Walks(self.database["walks"])
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
+        self.gates = Gates(self.database)
         self.submissions = Submissions(self.database["jobs"])
         self.request_counters = RequestCounters(self.loops)
 
