@@ -16,6 +16,7 @@ from pymongo.client_session import ClientSession
 
 from actors.messages import message_id
 from actors.paid_calls import look_up, note
+from actors.slots import free_slots
 from actors.steps import MAX_BACKOFF_MS, MAX_RETRIES, MIN_BACKOFF_MS, seconds_since
 from actors.waiting import waiting
 from actors.wiring import broker, studio
@@ -54,6 +55,7 @@ def cancel_job(job_id: str) -> None:
                 return
             tell_provider(job)
             run_in_transaction(studio.client, partial(_settle, job))
+            free_slots(job)
             log.info("job_canceled")
 
 

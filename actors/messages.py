@@ -28,9 +28,9 @@ def message_ids(job: Job) -> Iterator[str]:
             yield _id_of(job, name, tries)
 
 
-def send_step(job: Job) -> None:
-    """Send the message that runs a job's step, in the transaction around the caller."""
-    _send(job.step, job, message_id(job))
+def send_step(job: Job, *, after_s: float = 0.0) -> None:
+    """Send the message that runs a job's step after a while, in the transaction around the caller."""
+    _send(job.step, job, message_id(job), after_s=after_s)
 
 
 def send_cancel(job: Job) -> None:
@@ -38,8 +38,9 @@ def send_cancel(job: Job) -> None:
     _send("cancel_job", job, cancel_message_id(job))
 
 
-def _send(actor: str, job: Job, with_id: str) -> None:
-    broker.enqueue(broker.get_actor(actor).message(job.id).copy(message_id=with_id))
+def _send(actor: str, job: Job, with_id: str, *, after_s: float = 0.0) -> None:
+    message = broker.get_actor(actor).message(job.id).copy(message_id=with_id)
+    broker.enqueue(message, delay=round(1000 * after_s) or None)
 
 
 def _id_of(job: Job, name: str, tries: int) -> str:

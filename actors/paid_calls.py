@@ -21,6 +21,7 @@ import structlog
 from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
+from actors.slots import free_slots
 from actors.steps import JobMovedOn, seconds_since
 from actors.wiring import studio
 from broker import run_in_transaction
@@ -179,6 +180,7 @@ _pause = threading.Event()
 
 def _leave(job: Job, capability: Capability, name: str) -> None:
     """Close the call to a provider that has been away for too long, so that another one may be asked."""
+    free_slots(job)
     stored = studio.jobs.load(job.id)
     for submission in stored.submissions if stored else ():
         is_left = submission.capability is capability and submission.provider == name

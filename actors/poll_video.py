@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from actors.looking import next_look_s, passing_look
 from actors.paid_calls import note
+from actors.slots import free_slots
 from actors.steps import Done, LookAgain, Outcome, reporter, seconds_since, step
 from actors.wiring import studio
 from studio.errors import NotNow, StudioError
@@ -16,7 +18,7 @@ from studio.submissions import Submission
 # Looking comes after everything that moves a job on: thousands may be waiting for their clips.
 @step(POLL_VIDEO, priority=1)
 def poll_video(job: Job) -> Outcome:
-    """Look once. Store where the clip is, or look again when the provider suggests it."""
+    """Look once. Store where the clip is, or look again later."""
     submission = job.submission
     if submission is None or submission.provider_id is None or submission.request is None:
         raise StudioError("INTERNAL")
@@ -24,7 +26,7 @@ def poll_video(job: Job) -> Outcome:
         return Done()
     animator = studio.providers.animator_named(submission.provider)
     try:
-        with outside():
+        with passing_look(job, animator), outside():
             found = animator.look(submission.provider_id, submission.request, progress=reporter(job))
     except NotNow:
         _check_limit(job, submission, animator)
@@ -34,12 +36,12 @@ def poll_video(job: Job) -> Outcome:
         raise
     if isinstance(found, Pending):
         _check_limit(job, submission, animator)
-        again_s = found.look_again_s if found.look_again_s is not None else studio.settings.poll_every_s
-        return LookAgain(after_s=again_s, progress=found.progress)
+        return LookAgain(after_s=next_look_s(job, animator, found), progress=found.progress)
     return Done(
         lambda session: studio.submissions.set_clip(
             job, submission, found.location, micros=found.micros, session=session
-        )
+        ),
+        afterwards=lambda: free_slots(job),
     )
 
 

@@ -22,6 +22,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import PyMongoError
 
 from actors.messages import message_id, send_step
+from actors.slots import free_slots
 from actors.waiting import waiting
 from actors.wiring import studio
 from broker import Canceled, complete_current, current_delivery, reschedule_current, run_in_transaction
@@ -50,11 +51,13 @@ Save = Callable[[ClientSession], object]
 class Done:
     """The step is finished. `save` stores its output inside the settling transaction.
 
-    `afterwards` tidies up once that is committed. It may fail, and is not made up for.
+    `afterwards` tidies up once that is committed. It may fail, and is not made up for. `then_after_s`: how long the
+    next step had better wait.
     """
 
     save: Save | None = None
     afterwards: Callable[[], None] | None = None
+    then_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,8 @@ def outcome_of(work: Callable[[Job], Outcome], job: Job) -> Outcome:
 def settle(job: Job, outcome: Outcome) -> None:
     """Store a step's outcome and what follows from it, all in one transaction. Raises JobMovedOn, LeaseLost."""
     match outcome:
-        case Done(save, afterwards):
-            moved = run_in_transaction(studio.client, lambda session: _advance(job, save, session))
+        case Done(save, afterwards, then_after_s):
+            moved = run_in_transaction(studio.client, lambda session: _advance(job, save, then_after_s, session))
             _note_time(job, moved)
             if afterwards:
                 with suppress(NotNow):
@@ -166,6 +169,7 @@ def settle(job: Job, outcome: Outcome) -> None:
         case Stopped(failure, status):
             log.warning("job_stopped", code=failure.symbol)
             run_in_transaction(studio.client, lambda session: _stop(job, failure, status, session))
+            free_slots(job)
 
 
 def report(job: Job, fraction: float) -> None:
@@ -202,14 +206,14 @@ def seconds_since(job: Job, moment: datetime) -> float:
     return (job.read_at - moment).total_seconds() if job.read_at else 0.0
 
 
-def _advance(job: Job, save: Save | None, session: ClientSession) -> Job:
+def _advance(job: Job, save: Save | None, then_after_s: float, session: ClientSession) -> Job:
     if save:
         save(session)
     moved = studio.jobs.advance(job, outside_ms=stopwatch.outside_ms(), session=session)
     if moved is None:
         raise JobMovedOn
     if moved.status is JobStatus.RUNNING:
-        send_step(moved)
+        send_step(moved, after_s=then_after_s)
     complete_current()
     return moved
 

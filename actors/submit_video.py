@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.looking import first_look_s
 from actors.paid_calls import accept, ask_one_of, intend_again, look_up, noting_refusals, open_intent, passing
 from actors.slots import taking_slot
 from actors.steps import Done, LookAgain, Outcome, step
@@ -24,19 +25,24 @@ def submit_video(job: Job) -> Outcome:
             return Done()
         case Submission(state=SubmissionState.SENDING) as sent:
             # Where it surely was not accepted, that is noted, and the next run makes the call once more.
-            return Done() if look_up(job, sent) else LookAgain(after_s=0)
+            return _waiting_for(job, sent.provider) if look_up(job, sent) else LookAgain(after_s=0)
         case unsent:
             offers = studio.providers.animators_for(job.wishes, drawing_ratio=drawing_ratio(studio, job))
     try:
-        ask_one_of(job, Capability.ANIMATOR, offers, lambda name: _ask(job, name, offers[name], unsent))
+        asked = ask_one_of(job, Capability.ANIMATOR, offers, lambda name: _ask(job, name, offers[name], unsent))
     except OutcomeUnknown:
         # It may be on its way still; what became of it is asked before anything else is done.
         return LookAgain(after_s=LOOK_UP_AFTER_S)
-    return Done()
+    return _waiting_for(job, asked)
 
 
-def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | None) -> None:
-    """Make the call. Raises NotNow and StudioError where the provider surely did not take it, OutcomeUnknown."""
+def _waiting_for(job: Job, provider: str) -> Done:
+    """It has the call; looking before it can be ready is of no use."""
+    return Done(then_after_s=first_look_s(job, studio.providers.animator_named(provider)))
+
+
+def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | None) -> str:
+    """Make the call; `name` again. Raises NotNow and StudioError where it surely was not taken, OutcomeUnknown."""
     animator = studio.providers.animator_named(name)
     with taking_slot(job, animator), passing(job, animator, Capability.ANIMATOR):
         if unsent and unsent.provider == name:
@@ -47,6 +53,7 @@ def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | No
         with noting_refusals(job, submission):
             provider_id = animator.submit(submission.request, idempotency_key=submission.id)
         accept(job, submission, provider_id)
+    return name
 
 
 def _intent(job: Job, name: str, wanted: ClipFormat | None) -> Intent:

@@ -17,6 +17,7 @@ from dramatiq import Broker, Middleware, Worker
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 
 from actors.messages import cancel_message_id, message_id, send_cancel, send_step
+from actors.slots import free_slots_of_the_dead
 from actors.wiring import broker, studio
 from broker import State, reschedule_current, run_in_transaction
 from broker.stats import states
@@ -34,10 +35,11 @@ log = structlog.get_logger("actors")
 
 @dramatiq.actor(actor_name="sweep", max_retries=None, min_backoff=1_000, max_backoff=EVERY_MS)
 def sweep() -> None:
-    """Look after every unfinished job that nothing has happened to for a while."""
+    """Look after every unfinished job that nothing has happened to for a while, and after what ended jobs left."""
     quiet = studio.jobs.list_quiet(for_s=QUIET_FOR_S)
     while batch := list(islice(quiet, BATCH)):
         look_after(batch)
+    free_slots_of_the_dead()
     reschedule_current(delay_ms=EVERY_MS)
 
 

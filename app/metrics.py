@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from broker import MongoBroker
 from broker.stats import QueueStats, queue_stats
+from studio.gates import Gate
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
 from studio.studio import Studio
@@ -69,6 +70,9 @@ class _Look:
     queues: list[QueueStats]
     days: list[DayOfJobs]
     steps: list[StepTime]
+    gates: list[Gate]
+    places: dict[str, int]
+    slots: dict[str, tuple[int, int]]
 
 
 class StoredFigures(Collector):
@@ -91,6 +95,7 @@ class StoredFigures(Collector):
             yield from _of_queues(look.queues)
             yield from _of_jobs(look.days)
             yield _of_steps(look.steps)
+            yield from _of_providers(look)
 
     def _look(self) -> _Look | None:
         with self._lock:
@@ -100,6 +105,9 @@ class StoredFigures(Collector):
                         queue_stats(self._broker),
                         self._studio.statistics.list_newest(days=1).now(),
                         self._studio.step_times.list_all().now(),
+                        self._studio.gates.list_all(),
+                        self._studio.gates.count_places(),
+                        self._studio.gates.slots.count(),
                     )
                 except (BrokerConnectionError, PyMongoError):
                     self._newest = None
@@ -142,3 +150,23 @@ def _of_steps(steps: list[StepTime]) -> Metric:
     for step in steps:
         family.add_metric([step.kind, step.step, step.provider], median(step.seconds))
     return family
+
+
+def _of_providers(look: _Look) -> Iterator[Metric]:
+    """Whether providers are there, and who waits for them."""
+    is_open = GaugeMetricFamily(
+        "huaban_provider_circuit_open",
+        "Whether a provider counts as away.",
+        labels=["gate"],
+    )
+    waiting = GaugeMetricFamily("huaban_provider_line", "Who waits to ask a provider.", labels=["gate"])
+    for gate in look.gates:
+        is_open.add_metric([gate.id], gate.is_open)
+        waiting.add_metric([gate.id], look.places.get(gate.id, 0))
+    slots = GaugeMetricFamily(
+        "huaban_provider_slots", "Jobs that hold a slot at a provider, or wait for one.", labels=["account", "state"]
+    )
+    for account, (held, queued) in look.slots.items():
+        slots.add_metric([account, "held"], held)
+        slots.add_metric([account, "waiting"], queued)
+    yield from (is_open, waiting, slots)

@@ -278,6 +278,10 @@ class Jobs:
         unfinished = {"artwork_id": {"$in": list(artwork_ids)}, "status": {"$in": UNFINISHED}}
         return set(self._collection.distinct("artwork_id", unfinished, session=session))
 
+    def which_are_unfinished(self, job_ids: list[str]) -> set[str]:
+        """Which of these jobs have not come to their end."""
+        return set(self._collection.distinct("_id", {"_id": {"$in": job_ids}, "status": {"$in": UNFINISHED}}))
+
     def delete_of(self, artwork: Artwork, *, session: ClientSession) -> None:
         self._collection.delete_many({"artwork_id": artwork.id, "owner": artwork.owner}, session=session)
 

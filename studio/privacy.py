@@ -77,6 +77,10 @@ NOT_PERSONAL = {
     "step_times": "how long steps take, by provider",
     "walks": "how far housekeeping is",
     "statistics": "how many jobs ended how, by day",
+    "gates": "how fast a provider may be asked, and whether it is there",
+    "gate_places": "who waits to ask a provider, by the id of a message, for two hours at most",
+    "slots": "how much a provider has in the making, by the ids of jobs while they run",
+    "slot_waiters": "who waits for a slot, by the id of a job, for an hour at most",
 }
 
 

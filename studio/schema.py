@@ -21,6 +21,9 @@ from studio import (
     request_counters,
 )
 from studio.consents import Consents
+from studio.gates import Gate, Place, Slot, Waiter
+from studio.gates.gates import PLACE_INDEXES
+from studio.gates.slots import SLOT_INDEXES, WAITER_INDEXES
 from studio.indexes import Index
 from studio.migration_records import MigrationRecord
 from studio.profiles import Profile
@@ -52,6 +55,10 @@ COLLECTIONS: dict[str, Collection] = {
     "statistics": Collection(DayOfJobs),
     "walks": Collection(Walk),
     request_counters.COLLECTION: Collection(request_counters.RequestCounter, request_counters.INDEXES),
+    "gates": Collection(Gate),
+    "gate_places": Collection(Place, PLACE_INDEXES),
+    "slots": Collection(Slot, SLOT_INDEXES),
+    "slot_waiters": Collection(Waiter, WAITER_INDEXES),
     "profiles": Collection(Profile),
     "migrations": Collection(MigrationRecord),
 }

@@ -107,6 +107,10 @@ class History:
         self.read_at = max((time.read_at for time in times), default=None)
         self._seconds = {time.id: sorted(time.seconds) for time in times if len(time.seconds) >= FEWEST}
 
+    def fastest_s(self, job: Job, step: str, provider: str) -> float | None:
+        """The shortest time that a step has taken lately with a provider; None where there is no history."""
+        return next(iter(self._seconds.get(_key(job, step, provider), [])), None)
+
     def seconds_left(self, key: str, *, spent: float) -> float | None:
         """The median of what the step took where it took longer than it has by now, less what it has taken."""
         seconds = self._seconds.get(key, [])

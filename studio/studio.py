@@ -17,6 +17,7 @@ from studio.consents import ConsentRecords
 from studio.erasures import Erasures
 from studio.events import Events
 from studio.exports import Exports
+from studio.gates import Gates
 from studio.jobs import Jobs
 from studio.ledger import Ledger
 from studio.media_assets import MediaAssets
@@ -71,6 +72,7 @@ class Studio:
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.ledger = Ledger(self.database, settings)
         self.submissions = Submissions(self.database["jobs"], self.ledger)
+        self.gates = Gates(self.database)
         self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:
