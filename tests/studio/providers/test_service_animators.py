@@ -13,11 +13,16 @@ from structlog.testing import capture_logs
 
 from studio.errors import NotNow
 from studio.providers import Made, Pending
+from tests.providers.kling import KlingSimulator
 from tests.providers.runway import RunwaySimulator
 from tests.providers.simulator import Fault, Simulator
 from tests.studio.providers.animators import KEY, Bench, at, outcome
 
-SIMULATORS: dict[str, type[Simulator]] = {"runway": RunwaySimulator}
+SIMULATORS: dict[str, type[Simulator]] = {
+    "runway": RunwaySimulator,
+    "kling": KlingSimulator,
+    "kling-legacy": KlingSimulator,
+}
 PROVIDERS = list(SIMULATORS)
 
 # What becomes of a request for a clip. Only "unknown" is looked up before anything else is sent.
