@@ -71,6 +71,10 @@ class KlingSimulator(Simulator):
         """The tasks that carry a mark of their sender."""
         return [task for task in self.tasks.values() if _mark_of(task) == mark]
 
+    def forget(self) -> None:
+        super().forget()
+        self._legacy.clear()
+
     def external_id_of(self, task: Task) -> str:
         """What an answer tells of a task's mark."""
         return _mark_of(task) or ""

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from studio.errors import NotNow
 from studio.providers import Made, Pending
+from tests.providers.fal import FalSimulator
 from tests.providers.kling import KlingSimulator
 from tests.providers.runway import RunwaySimulator
 from tests.providers.simulator import Fault, Simulator
@@ -22,6 +23,7 @@ SIMULATORS: dict[str, type[Simulator]] = {
     "runway": RunwaySimulator,
     "kling": KlingSimulator,
     "kling-legacy": KlingSimulator,
+    "pika": FalSimulator,
 }
 PROVIDERS = list(SIMULATORS)
 
