@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tests.providers
+from studio.providers.cards import prefix_of
 from studio.providers.registry import _SETTINGS, _registry
 from tests.providers.simulator import Simulator
 from tests.studio import made
@@ -37,13 +38,13 @@ def _below(kind: type[Simulator]) -> Iterator[type[Simulator]]:
 
 
 def settings_of(simulator: Simulator) -> Iterator[str]:
-    """The lines of a .env that choose it."""
-    chosen = {
-        setting.upper(): simulator.name
-        for capability, setting in _SETTINGS.items()
-        if simulator.name in _registry[capability]
-    }
-    for name, value in {**simulator.env(), **chosen}.items():
+    """The lines of a .env that choose it, for all that it can do."""
+    lines = simulator.env()
+    for capability, setting in _SETTINGS.items():
+        names = [name for name in _registry[capability] if f"{prefix_of(name)}_BASE_URL" in simulator.env()]
+        if names:
+            lines[setting.upper()] = ",".join(names)
+    for name, value in lines.items():
         yield f"{name}={value}"
 
 

@@ -23,8 +23,10 @@ def test_a_simulator_runs_by_itself_and_prints_its_settings(name: str, tmp_path:
     ) as program:
         try:
             assert program.stdout
-            lines = [program.stdout.readline().strip() for _ in range(3)]
-            settings = dict(line.split("=", 1) for line in lines)
+            settings = {}
+            while "VIDEO_PROVIDER" not in settings:
+                variable, _, value = program.stdout.readline().strip().partition("=")
+                settings[variable] = value
             assert settings["VIDEO_PROVIDER"] == name
             url = settings[f"{name.upper()}_BASE_URL"]
             assert httpx.get(f"{url}/nothing").status_code == 404
