@@ -267,7 +267,8 @@ def _json(request: Request) -> dict[str, Any]:
         body = None
     if not isinstance(body, dict):
         raise Refused("InvalidParameter", "The body is no JSON object.")
-    return body
+    # The official SDK names every field that it knows, whatever the model.
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _text(body: dict[str, Any], field: str) -> str:

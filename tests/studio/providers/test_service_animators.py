@@ -14,11 +14,19 @@ from structlog.testing import capture_logs
 from studio.errors import NotNow
 from studio.providers import Made, Pending
 from tests.providers.ark_simulator import ArkSimulator
+from tests.providers.fal import FalSimulator
+from tests.providers.kling import KlingSimulator
 from tests.providers.runway import RunwaySimulator
 from tests.providers.simulator import Fault, Simulator
 from tests.studio.providers.animators import KEY, Bench, at, outcome
 
-SIMULATORS: dict[str, type[Simulator]] = {"ark": ArkSimulator, "runway": RunwaySimulator}
+SIMULATORS: dict[str, type[Simulator]] = {
+    "ark": ArkSimulator,
+    "runway": RunwaySimulator,
+    "kling": KlingSimulator,
+    "kling-legacy": KlingSimulator,
+    "pika": FalSimulator,
+}
 PROVIDERS = list(SIMULATORS)
 
 # What becomes of a request for a clip. Only "unknown" is looked up before anything else is sent.
