@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from broker import MongoBroker
 from broker.stats import QueueStats, queue_stats
+from studio.ledger import Spending
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
 from studio.studio import Studio
@@ -69,10 +70,12 @@ class _Look:
     queues: list[QueueStats]
     days: list[DayOfJobs]
     steps: list[StepTime]
+    spending: list[Spending]
 
 
 class StoredFigures(Collector):
-    """The queues, the jobs and their steps, looked up when somebody asks. Without the database there are none."""
+    """The queues, the jobs, their steps and what they cost, looked up when somebody asks. Without the database there
+    are none."""
 
     def __init__(self, studio: Studio, broker: MongoBroker) -> None:
         self._studio = studio
@@ -91,6 +94,7 @@ class StoredFigures(Collector):
             yield from _of_queues(look.queues)
             yield from _of_jobs(look.days)
             yield _of_steps(look.steps)
+            yield _of_spending(look.spending)
 
     def _look(self) -> _Look | None:
         with self._lock:
@@ -100,6 +104,7 @@ class StoredFigures(Collector):
                         queue_stats(self._broker),
                         self._studio.statistics.list_newest(days=1).now(),
                         self._studio.step_times.list_all().now(),
+                        self._studio.ledger.list_spending(days=1),
                     )
                 except (BrokerConnectionError, PyMongoError):
                     self._newest = None
@@ -141,4 +146,18 @@ def _of_steps(steps: list[StepTime]) -> Metric:
     )
     for step in steps:
         family.add_metric([step.kind, step.step, step.provider], median(step.seconds))
+    return family
+
+
+def _of_spending(spending: list[Spending]) -> Metric:
+    """Of the day in UTC. No counter: what was reserved or in doubt may be given back."""
+    family = GaugeMetricFamily(
+        "huaban_spend_micros_of_day",
+        "What this day's calls cost, in millionths of the currency.",
+        labels=["provider", "capability", "currency", "state"],
+    )
+    for row in spending:
+        amounts = {"open": row.open_micros, "settled": row.settled_micros, "uncertain": row.uncertain_micros}
+        for state, micros in amounts.items():
+            family.add_metric([row.provider, row.capability, row.currency, state], micros)
     return family
