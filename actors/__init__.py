@@ -25,6 +25,7 @@ from actors.housekeeping import (
     sweep_exports,
     sweep_orphans,
     sweep_uploads,
+    unlink_old_spending,
 )
 from actors.make_thumbnail import make_thumbnail, with_thumbnail
 from actors.messages import send_step
@@ -63,5 +64,6 @@ __all__ = [
     "sweep_orphans",
     "sweep_uploads",
     "transcribe",
+    "unlink_old_spending",
     "with_thumbnail",
 ]

@@ -14,6 +14,7 @@ from actors.wiring import studio
 from broker import reschedule_current, run_in_transaction
 from studio import orphans, retention, scratch, uploads
 from studio.clients import Client
+from studio.ledger import LINKED_DAYS
 from studio.records import server_time
 
 BATCH = 200
@@ -65,6 +66,13 @@ def empty_bin() -> None:
         gone = run_in_transaction(studio.client, partial(retention.purge, studio, artwork))
         retention.remove_objects(studio, gone)
     _again_if(len(binned) == BATCH)
+
+
+@chore()
+def unlink_old_spending() -> None:
+    """Let the books of more than a year ago no longer tell whose works they paid for."""
+    before = studio.ledger.today() - timedelta(days=LINKED_DAYS)
+    _again_if(studio.ledger.unlink_before(before, limit=BATCH) == BATCH)
 
 
 @chore()

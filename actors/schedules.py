@@ -11,6 +11,7 @@ from actors.housekeeping import (
     sweep_exports,
     sweep_orphans,
     sweep_uploads,
+    unlink_old_spending,
 )
 from actors.roll_up_statistics import roll_up_statistics
 from actors.wiring import broker
@@ -29,6 +30,7 @@ SCHEDULES = [
     Schedule("erase_inactive_clients", "2 19 * * *", erase_inactive_clients, grace_s=DAY_S),
     Schedule("empty_bin", "12 19 * * *", empty_bin, grace_s=DAY_S),
     Schedule("forget_failed_jobs", "22 19 * * *", forget_failed_jobs, grace_s=DAY_S),
+    Schedule("unlink_old_spending", "27 19 * * *", unlink_old_spending, grace_s=DAY_S),
     Schedule("review_media", "32 19 * * *", review_media, grace_s=DAY_S),
     Schedule("sweep_orphans", "52 19 * * *", sweep_orphans, grace_s=DAY_S),
 ]

@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 from broker import MongoBroker
 from broker.stats import QueueStats, queue_stats
 from studio.gates import Gate
+from studio.ledger import Spending
 from studio.statistics import DayOfJobs
 from studio.step_times import StepTime
 from studio.studio import Studio
@@ -73,10 +74,12 @@ class _Look:
     gates: list[Gate]
     places: dict[str, int]
     slots: dict[str, tuple[int, int]]
+    spending: list[Spending]
 
 
 class StoredFigures(Collector):
-    """The queues, the jobs and their steps, looked up when somebody asks. Without the database there are none."""
+    """The queues, the jobs, their steps and what they cost, looked up when somebody asks. Without the database there
+    are none."""
 
     def __init__(self, studio: Studio, broker: MongoBroker) -> None:
         self._studio = studio
@@ -96,6 +99,7 @@ class StoredFigures(Collector):
             yield from _of_jobs(look.days)
             yield _of_steps(look.steps)
             yield from _of_providers(look)
+            yield _of_spending(look.spending)
 
     def _look(self) -> _Look | None:
         with self._lock:
@@ -108,6 +112,7 @@ class StoredFigures(Collector):
                         self._studio.gates.list_all(),
                         self._studio.gates.count_places(),
                         self._studio.gates.slots.count(),
+                        self._studio.ledger.list_spending(days=1),
                     )
                 except (BrokerConnectionError, PyMongoError):
                     self._newest = None
@@ -170,3 +175,17 @@ def _of_providers(look: _Look) -> Iterator[Metric]:
         slots.add_metric([account, "held"], held)
         slots.add_metric([account, "waiting"], queued)
     yield from (is_open, waiting, slots)
+
+
+def _of_spending(spending: list[Spending]) -> Metric:
+    """Of the day in UTC. No counter: what was reserved or in doubt may be given back."""
+    family = GaugeMetricFamily(
+        "huaban_spend_micros_of_day",
+        "What this day's calls cost, in millionths of the currency.",
+        labels=["provider", "capability", "currency", "state"],
+    )
+    for row in spending:
+        amounts = {"open": row.open_micros, "settled": row.settled_micros, "uncertain": row.uncertain_micros}
+        for state, micros in amounts.items():
+            family.add_metric([row.provider, row.capability, row.currency, state], micros)
+    return family

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from studio import erasures, events, exports
+from studio import erasures, events, exports, ledger
 from studio.consents import Purpose
 from studio.language import Language, Text
 from studio.settings import Settings
@@ -112,6 +112,7 @@ def _values(settings: Settings, language: Language) -> dict[str, str]:
         "failed": _time(settings.retain_failed_days, "day", language),
         "events": _time(events.KEEP_S // DAY_S, "day", language),
         "exports": _time(exports.KEEP_DAYS, "day", language),
+        "spending": _time(ledger.LINKED_DAYS, "day", language),
         "receipts": _time(erasures.KEEP_YEARS, "year", language),
         "recordings": _recordings(settings, language),
         "inactive": _inactive(settings, language),
@@ -133,10 +134,11 @@ def _inactive(settings: Settings, language: Language) -> str:
 def _recipients(settings: Settings, language: Language) -> str:
     """Who is handed something, one sentence each."""
     recipients = _source().recipients
+    either = " 或 " if language == "zh" else " or "
     outside = [
-        recipients[setting].in_(language).format(provider=provider)
+        recipients[setting].in_(language).format(provider=either.join(names))
         for setting in ("video_provider", "llm_provider", "asr_provider")
-        if (provider := getattr(settings, setting)) != "local"
+        if (names := [name for name in getattr(settings, setting) if name != "local"])
     ]
     if not outside:
         return recipients["nobody"].in_(language)

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import rich_click as click
-from dramatiq.errors import ConnectionError as BrokerConnectionError
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 from rich.markup import escape
 
 from app.cli import tables
 from app.cli.lines import complaints, console, words
-from app.cli.reading import read_settings
+from app.cli.reaching import Command, reached, reaching
 from app.cli.tables import print_json
-from app.stack import StackError, mongod, outside
-from app.stack.errors import Unreachable
+from app.stack import StackError
 from broker import MongoBroker
 from broker.dead_letters import count_dead, get_dead, list_dead, purge_dead, retry_dead
 from broker.schedules import list_schedules
 from broker.stats import has_busy_worker, queue_stats
 from studio.settings import QUEUE_PREFIX
-
-ANSWER_WITHIN_MS = 5_000
-Command = Callable[..., None]
 
 QUEUE = words("只看这个队列。", "Only this queue.")
 ACTOR = words("只看这个步骤（actor）。", "Only this actor.")
@@ -43,21 +34,7 @@ def command(help_zh: str, help_en: str) -> Callable[[Command], click.Command]:
     """A subcommand with the options that all of them have."""
 
     def made(function: Command) -> click.Command:
-        function = click.option(
-            "--json", "as_json", is_flag=True, help=words("输出 JSON，供脚本使用。", "Print JSON, for scripts.")
-        )(function)
-        function = click.option(
-            "--data",
-            type=click.Path(file_okay=False, path_type=Path),
-            default=".huaban",
-            show_default=True,
-            envvar="HUABAN_DATA",
-            help=words(
-                "`huaban run` 的数据目录；设置了 MONGODB_URI 时不用。",
-                "Folder of a running `huaban run`; not looked at when MONGODB_URI is set.",
-            ),
-        )(function)
-        return queue.command(help=words(help_zh, help_en))(function)
+        return queue.command(help=words(help_zh, help_en))(reaching(function))
 
     return made
 
@@ -247,25 +224,13 @@ def opened(data: Path) -> Iterator[MongoBroker]:
 
     Not the one of the actors: what is wrong with a provider must not keep anybody from the queue.
     """
-    with complaints():
-        settings = read_settings()
-        uri = _answering_uri(data, settings.mongodb_uri)
-        try:
-            with MongoClient[Any](uri, serverSelectionTimeoutMS=ANSWER_WITHIN_MS) as client:
-                database = client[settings.mongodb_db]
-                broker = MongoBroker(database=database, collection_prefix=QUEUE_PREFIX, middleware=[])
-                for name in database.list_collection_names():
-                    prefix, _, queue_name = name.partition("_")
-                    if prefix == QUEUE_PREFIX and not queue_name.startswith("dramatiq_"):
-                        broker.declare_queue(queue_name)
-                yield broker
-        except (PyMongoError, BrokerConnectionError) as error:
-            raise StackError(
-                words(
-                    f"MongoDB 中途出错：{type(error).__name__}。", f"MongoDB failed meanwhile: {type(error).__name__}."
-                ),
-                words("请再运行一次；huaban doctor 可以检查。", "Run it again; `huaban doctor` says what is wrong."),
-            ) from error
+    with reached(data) as (database, _):
+        broker = MongoBroker(database=database, collection_prefix=QUEUE_PREFIX, middleware=[])
+        for name in database.list_collection_names():
+            prefix, _, queue_name = name.partition("_")
+            if prefix == QUEUE_PREFIX and not queue_name.startswith("dramatiq_"):
+                broker.declare_queue(queue_name)
+        yield broker
 
 
 def require_choice(ids: Sequence[str], queue_name: str | None, actor_name: str | None, *, everything: bool) -> None:
@@ -319,27 +284,6 @@ def _declared() -> MongoBroker | None:
     except Exception:  # noqa: BLE001 (a provider without its key, for example; the queue must be mendable then, too)
         return None
     return broker
-
-
-def _answering_uri(data: Path, configured: str) -> str:
-    """The database in MONGODB_URI, else that of the embedded stack if it runs, else where one is by default.
-
-    Raises Unreachable.
-    """
-    running = None if os.environ.get("MONGODB_URI") else mongod.running_uri(data / "mongod")
-    try:
-        asyncio.run(outside.require_mongodb(running or configured))
-    except Unreachable as error:
-        if os.environ.get("MONGODB_URI"):
-            raise
-        raise Unreachable(
-            error.what,
-            words(
-                f"在 {data} 没有正在运行的画伴：请启动它（huaban run），用 --data 指定目录，或设置 MONGODB_URI。",
-                f"No HuaBan runs on {data}: start it (huaban run), name its folder with --data, or set MONGODB_URI.",
-            ),
-        ) from error
-    return running or configured
 
 
 def _show_one(message_id: str, data: Path, *, as_json: bool) -> None:

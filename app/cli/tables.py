@@ -1,4 +1,4 @@
-"""What `huaban queue` shows: tables for people, records for scripts."""
+"""What `huaban queue` and `huaban spend` show: tables for people, records for scripts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from app.cli.lines import console, words
 from broker.dead_letters import DeadLetter
 from broker.schedules import ScheduleState
 from broker.stats import QueueStats
+from studio.ledger import Spending
+from studio.money import written
 
 LONG_S = 60.0
 """Work that has waited for longer is worth a look."""
@@ -190,13 +192,51 @@ def print_schedules(schedules: Iterable[ScheduleState]) -> None:
     console.print(table, soft_wrap=False)
 
 
-def _table(first: str, *, numbers: Iterable[str] = (), last: Iterable[str] = ()) -> Table:
+def print_spending(spending: Sequence[Spending]) -> None:
+    """By day, with a sum for each currency."""
+    table = _table(
+        words("日期", "Day"),
+        last=[words("服务", "Provider"), words("用途", "For"), words("货币", "Currency")],
+        then_numbers=[
+            words("调用", "Calls"), words("进行中", "Under way"), words("已结算", "Settled"),
+            words("不确定", "Uncertain"),
+        ],
+    )  # fmt: skip
+    for row in spending:
+        table.add_row(
+            f"{row.day:%Y-%m-%d}", escape(row.provider), escape(row.capability), escape(row.currency), *_amounts([row])
+        )
+    table.add_section()
+    for currency in sorted({row.currency for row in spending}):
+        rows = [row for row in spending if row.currency == currency]
+        table.add_row(f"[bold]{words('合计', 'Sum')}[/]", "", "", escape(currency), *_amounts(rows))
+    console.print(table, soft_wrap=False)
+    if unpriced := sum(row.unpriced for row in spending):
+        words_of_it = words(f"{unpriced:,} 次调用没有已知的价格。", f"{unpriced:,} calls have no known price.")
+        console.print(f"[yellow]{words_of_it}[/]")
+
+
+def _amounts(rows: Sequence[Spending]) -> list[str]:
+    uncertain = written(sum(row.uncertain_micros for row in rows))
+    return [
+        f"{sum(row.calls for row in rows):,}",
+        written(sum(row.open_micros for row in rows)),
+        written(sum(row.settled_micros for row in rows)),
+        f"[yellow]{uncertain}[/]" if any(row.uncertain_micros for row in rows) else uncertain,
+    ]
+
+
+def _table(
+    first: str, *, numbers: Iterable[str] = (), last: Iterable[str] = (), then_numbers: Iterable[str] = ()
+) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column(first, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     for name in last:
         table.add_column(name, overflow="fold")
+    for name in then_numbers:
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 

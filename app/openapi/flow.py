@@ -78,6 +78,7 @@ FLOW = [
     Step("getReport", query={"period": "week", "range": "1", "tz": "Asia/Shanghai"}),
     Step("getReportPicture"),
     Step("getReportDocument"),
+    Step("getSpend", query={"days": "7"}),
     Step("getPrivacyNotice", saves={"noticeVersion": "version"}),
     Step("updateConsents"),
     Step("getConsents"),

@@ -65,6 +65,7 @@ TAGS: dict[str, Text] = {
     "analyses": Text("画面解读", "Readings of drawings"),
     "grow": Text("成长", "Growth"),
     "privacy": Text("隐私", "Privacy"),
+    "spend": Text("费用", "Spending"),
     "lineage": Text("早期前端的接口", "For older front ends"),
     "health": Text("运行状况", "Health"),
     "metrics": Text("指标", "Figures"),
@@ -91,6 +92,7 @@ PARAMETERS: dict[str, Text] = {
     ),
     "period": Text("按周或按月；一周从星期一开始。", "Weeks or months. Weeks begin on Monday."),
     "range": Text("多少个周期，最近的在前。", "How many periods, the current one first."),
+    "days": Text("最近多少天，今天在内。", "How many days, today being one of them."),
     "tz": Text("IANA 时区，例如 Asia/Shanghai。", "An IANA time zone, as in Asia/Shanghai."),
     "lang": Text("代替 Accept-Language 的语言。", "A language in place of that of Accept-Language."),
     "limit": Text("一页最多几条。", "How many there are on a page at most."),
@@ -114,6 +116,10 @@ OPERATIONS: dict[str, str] = {
     "start_export": "重新导出全部内容。正在准备的不会重复开始；新的完成后，旧的会删除。",
     "erase_data": "永久删除这个客户端的一切。回执说明进度，不含任何人的名字。",
     "get_receipt": "删除进行到了哪里。凭回执即可查询，因为客户端已不存在。",
+    "get_spend": (
+        "为这个客户端的作品付给 AI 服务的费用，按日期、服务和用途列出。room 是今天还可以花费的金额。"
+        "日期以 UTC 计；金额以货币单位的百万分之一计，不作换算。管理员为所有客户端设的上限可能更早用完。"
+    ),
     "create_ticket": "取得一个短期凭证，在不能发送请求头时用它打开事件流。",
     "edit_artwork": "修改给出的各项，其余不变。用旧故事或旧画制作影片时，要等它完成才能更换。",
     "delete_artwork": "把作品放进回收站，保留 RETAIN_DELETED_DAYS 天。重复调用没有影响。",

@@ -18,6 +18,7 @@ from app.routes import (
     metrics,
     page,
     privacy,
+    spend,
     tickets,
 )
 
@@ -34,6 +35,7 @@ _MODULES = (
     grow,
     lineage,
     privacy,
+    spend,
     health,
     metrics,
     docs,

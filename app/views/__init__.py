@@ -24,6 +24,7 @@ from app.views.privacy import (
     view_notice,
     view_receipt,
 )
+from app.views.spend import SpendView, view_spend
 from app.views.streams import StreamedEvent
 from app.views.view import View
 
@@ -45,6 +46,7 @@ __all__ = [
     "ProfileView",
     "ReceiptView",
     "ReportView",
+    "SpendView",
     "StreamedEvent",
     "UploadView",
     "UploadedView",
@@ -63,6 +65,7 @@ __all__ = [
     "view_profile",
     "view_receipt",
     "view_report",
+    "view_spend",
     "view_upload",
     "view_uploaded",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from broker import run_in_transaction
 from studio.artworks import Artwork
 from studio.keys import object_key
+from studio.ledger import Ledger
 from studio.media_assets import Kind, MediaAsset
 from studio.records import new_id
 from tests.product import Product
@@ -45,6 +46,20 @@ def artwork(product: Product, owner: str, folder: Path, **fields: Any) -> Artwor
         lambda session: product.studio.events.append(owner, "job", job_id=new_id(), data={}, session=session),
     )
     return made
+
+
+def paid_call(product: Product, owner: str, *, micros: int = 3, job_id: str = "") -> str:
+    """An entry of the books, and a counter of what the owner has spent today."""
+    capped = product.studio.settings.model_copy(update={"spend_cap_client_day": {"CNY": 1_000_000}})
+    ledger, entry_id = Ledger(product.studio.database, capped), new_id()
+    told = {"provider": "ark", "capability": "animator", "model": "m", "currency": "CNY"}
+    run_in_transaction(
+        product.studio.client,
+        lambda session: ledger.reserve(
+            entry_id, owner=owner, job_id=job_id or new_id(), micros=micros, session=session, **told
+        ),
+    )
+    return entry_id
 
 
 def let_time_pass(product: Product, collection: str, document_id: str, field: str, **duration: float) -> None:

@@ -76,9 +76,10 @@ def erased(web: str, receipt_id: str) -> Json:
 
 @pytest.mark.usefixtures("worker")
 def test_nothing_is_left_anywhere_of_a_client_who_was_erased(
-    client: Client, web: str, drawing: Path, traces: Traces
+    client: Client, web: str, drawing: Path, product: Product, traces: Traces
 ) -> None:
     words = [traces.owner, *fill(client, drawing)]
+    paid = belongings.paid_call(product, traces.owner, micros=7, job_id=words[3])
     with new_client(web) as other:
         kept = new_artwork(other, drawing)
         before = traces.count()
@@ -89,6 +90,9 @@ def test_nothing_is_left_anywhere_of_a_client_who_was_erased(
         assert other._bucket.get(shown["coverUrl"]).is_success, "nobody else has lost anything"
     assert (receipt["objects"], receipt["bytes"]) == (before.objects, before.bytes)
     assert receipt["documents"] == before.documents
+    entry = product.studio.database["ledger"].find_one({"_id": paid})
+    assert entry is not None, "the books stay"
+    assert entry["micros"] == 7
     assert receipt["messages"] >= 6
     assert receipt["finishedAt"] > receipt["createdAt"]
     assert client.get("/gallery")["items"] == [], "whoever comes back is new here"

@@ -52,6 +52,7 @@ def test_an_export_holds_everything_and_can_be_checked(
     waiting = put(client, picture())
     client.post("/grow/profile", {"nickname": "Fox"})
     product.studio.consents.decide(traces.owner, {Purpose.REPORTS: True}, notice_version="1")
+    belongings.paid_call(product, traces.owner)
     eventually(
         lambda: not product.studio.database["queue_default"].find_one({"state": {"$in": ["QUEUED", "CONSUMED"]}})
     )

@@ -14,7 +14,7 @@ from studio.keys import export_key
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
 from studio.records import new_id, owner_of
-from tests.actors.belongings import artwork, asset, let_time_pass
+from tests.actors.belongings import artwork, asset, let_time_pass, paid_call
 from tests.product import Product
 
 
@@ -224,6 +224,20 @@ def test_an_archive_that_nothing_leads_to_is_an_orphan(
     monkeypatch.setattr(product.studio, "settings", changed)
     sweep_orphans.fn()
     assert product.studio.objects.head(key) is None
+
+
+def test_books_of_more_than_a_year_ago_are_nobodys(product: Product, owner: str) -> None:
+    from actors import unlink_old_spending
+
+    old, young = paid_call(product, owner), paid_call(product, owner)
+    let_time_pass(product, "ledger", old, "day", days=402)
+    let_time_pass(product, "ledger", young, "day", days=398)
+    unlink_old_spending.fn()
+    books = product.studio.database["ledger"]
+    kept = books.find_one({"_id": old})
+    assert kept is not None
+    assert (kept["micros"], kept.keys() & {"owner", "job_id"}) == (3, set())
+    assert [entry["_id"] for entry in books.find({"owner": owner})] == [young]
 
 
 @pytest.mark.parametrize(("days", "months", "is_erased"), [(370, 12, True), (360, 12, False), (370, 0, False)])

@@ -12,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app import metrics
 from app.client import Client
+from broker import run_in_transaction
 from broker.stats import QueueStats
 from studio.jobs import FinishedJob, JobStatus
 from studio.pipelines import JobKind
+from studio.records import new_id
 from tests.product import Product, new_artwork
 
 Figure = Callable[..., float]
@@ -86,6 +88,21 @@ def test_jobs_and_steps_tell_how_they_went(product: Product, figure: Figure) -> 
     finally:
         product.studio.database["statistics"].delete_many({"day": day})
         steps.delete_one({"_id": "t"})
+
+
+def test_spending_is_told_without_whose_it_is(product: Product, figure: Figure) -> None:
+    labels = {"provider": "ark", "capability": "painter", "currency": "CNY"}
+    ledger, entry_id = product.studio.ledger, new_id()
+    run_in_transaction(
+        product.studio.client,
+        lambda session: ledger.reserve(
+            entry_id, owner="somebody", job_id="job", model="m", micros=5, session=session, **labels
+        ),
+    )
+    assert figure("huaban_spend_micros_of_day", **labels, state="open") == 5
+    run_in_transaction(product.studio.client, lambda session: ledger.settle(entry_id, 4, session=session))
+    assert figure("huaban_spend_micros_of_day", **labels, state="open") == 0
+    assert figure("huaban_spend_micros_of_day", **labels, state="settled") == 4
 
 
 def test_open_streams_are_counted(client: Client, http: httpx.Client, drawing: Path, figure: Figure) -> None:

@@ -40,14 +40,14 @@ def test_the_notice_says_what_the_settings_are_and_is_another_one_with_others() 
     assert "not here for 12 months is erased" in words_of(plain)
     other = plain.model_copy(
         update={
-            "video_provider": "acme",
+            "video_provider": ("acme", "local", "other"),
             "recordings": "days:1",
             "retain_deleted_days": 4,
             "retain_inactive_months": 0,
         }
     )
     words = words_of(other)
-    assert "acme gets the drawing" in words
+    assert "acme or other gets the drawing" in words
     assert "nothing goes to an outside" not in words
     assert "deleted after 1 day;" in words
     assert "restored for 4 days" in words

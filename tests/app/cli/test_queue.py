@@ -17,6 +17,7 @@ from dramatiq.message import Message
 from pymongo import MongoClient
 
 from app.cli import main
+from app.cli.reaching import answering_uri
 from app.cli.tables import age, ago, in_future
 from app.stack import Servers, StackError, mongod
 from app.stack.ports import free_port
@@ -360,7 +361,7 @@ def test_no_database_at_all_is_told_with_its_cure(tmp_path: Path, monkeypatch: p
     monkeypatch.delenv("MONGODB_URI", raising=False)
     # Asked directly: something may well listen at the default address of this machine.
     with pytest.raises(StackError) as refused:
-        queue_module()._answering_uri(tmp_path, f"mongodb://127.0.0.1:{free_port()}")
+        answering_uri(tmp_path, f"mongodb://127.0.0.1:{free_port()}")
     assert "huaban run" in refused.value.mend
 
 
