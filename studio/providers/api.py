@@ -7,6 +7,7 @@ surely never left: no connection was made. What a refusal means is the service's
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -124,17 +125,18 @@ class Api:
     @cached_property
     def _client(self) -> httpx.Client:
         # Made when first used, and so after a worker has forked.
-        return httpx.Client(timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=16))
+        return self._made(httpx.Limits(max_keepalive_connections=16))
 
     @cached_property
     def _paying_client(self) -> httpx.Client:
         # A connection that is kept open may just be closed by the other side while a request is on its way, and then
         # nobody knows whether it arrived. So each paid request has one of its own.
-        return httpx.Client(timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=0))
+        return self._made(httpx.Limits(max_keepalive_connections=0))
 
-    @property
-    def _timeout(self) -> httpx.Timeout:
-        return httpx.Timeout(self.offer.timeout_s, connect=CONNECT_S)
+    def _made(self, limits: httpx.Limits) -> httpx.Client:
+        client = httpx.Client(timeout=httpx.Timeout(self.offer.timeout_s, connect=CONNECT_S), limits=limits)
+        weakref.finalize(self, client.close)
+        return client
 
     def ask(self, method: str, path: str, **request: Any) -> Answer:
         """Send what costs nothing and may be sent again. Raises NotNow, StudioError.

@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -81,11 +82,16 @@ class Downloads:
 
     @cached_property
     def _public(self) -> httpcore.ConnectionPool:
-        return httpcore.ConnectionPool(ssl_context=_tls(), network_backend=_PublicOnly())
+        return self._made(_PublicOnly())
 
     @cached_property
     def _at_home(self) -> httpcore.ConnectionPool:
-        return httpcore.ConnectionPool(ssl_context=_tls())
+        return self._made(httpcore.SyncBackend())
+
+    def _made(self, backend: httpcore.NetworkBackend) -> httpcore.ConnectionPool:
+        pool = httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=backend)
+        weakref.finalize(self, pool.close)
+        return pool
 
     def fetch(self, url: str, target: Path) -> None:
         """Stream what is there into `target`.
@@ -149,7 +155,3 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
         return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
     except ValueError as error:
         raise NotPublic from error
-
-
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
