@@ -51,6 +51,8 @@ OUTCOMES: dict[tuple[str, Fault], tuple[str, str | None]] = {
 SPECIAL: dict[tuple[str, str, Fault], tuple[str, str | None]] = {
     # It says itself that these are never accepted.
     ("runway", "create", Fault.GATEWAY): DONE,
+    # It tells no reason in words that a program could read.
+    ("runway", "create", Fault.REJECTED): ("failed", "PROVIDER_REFUSED"),
 }
 
 
