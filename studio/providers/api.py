@@ -6,11 +6,12 @@ surely never left: no connection was made. What a refusal means is the service's
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import httpx
@@ -124,13 +125,13 @@ class Api:
     @cached_property
     def _client(self) -> httpx.Client:
         # Made when first used, and so after a worker has forked.
-        return httpx.Client(timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=16))
+        return httpx.Client(verify=_tls(), timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=16))
 
     @cached_property
     def _paying_client(self) -> httpx.Client:
         # A connection that is kept open may just be closed by the other side while a request is on its way, and then
         # nobody knows whether it arrived. So each paid request has one of its own.
-        return httpx.Client(timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=0))
+        return httpx.Client(verify=_tls(), timeout=self._timeout, limits=httpx.Limits(max_keepalive_connections=0))
 
     @property
     def _timeout(self) -> httpx.Timeout:
@@ -231,6 +232,12 @@ def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for 
             return Meaning.REFUSED
         case _:
             return Meaning.UNCLEAR
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    # Reading the authorities' certificates takes a tenth of a second, and they are the same for all services.
+    return httpx.create_ssl_context()
 
 
 class _TooLarge(Exception):
