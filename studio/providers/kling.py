@@ -45,6 +45,7 @@ _BAD_PARAMETER = 1201
 
 # A task that failed tells why in free text only.
 _CONTENT = re.compile(r"risk|sensitive|policy|policies|safety|moderat|violat|审核|敏感|违规|风控|安全", re.IGNORECASE)
+_MARK = "external_task_id"
 _NOT_FOUND = re.compile(r"not (be )?(found|exist)|no such|不存在", re.IGNORECASE)
 
 _DONE = {"succeed", "succeeded"}
@@ -63,6 +64,9 @@ def read(answer: Answer) -> Meaning | None:
     if code == _NO_SUCH_RESOURCE:
         # A request for a clip names nothing but its model.
         return Meaning.NO_MODEL if answer.asked_model else Meaning.MISSING
+    if code == _BAD_PARAMETER and answer.asked_model and _MARK in str(body.get("message")):
+        # Our mark is taken: an earlier request under it was accepted after all.
+        return Meaning.UNCLEAR
     if code == _BAD_PARAMETER and not answer.asked_model and _NOT_FOUND.search(str(body.get("message"))):
         return Meaning.MISSING
     # A code that is not known may be anything, unless its status says more.

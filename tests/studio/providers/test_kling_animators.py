@@ -56,6 +56,13 @@ def test_what_no_lookup_knows_was_never_accepted_once_it_would_have_turned_up(
     assert len(simulator.marked(KEY)) == 1
 
 
+def test_a_mark_that_is_taken_means_that_it_was_accepted_before(kling: Bench, simulator: KlingSimulator) -> None:
+    task_id = kling.submit()
+    assert outcome(kling.submit) == "unknown"
+    assert kling.reconcile(1.0) == task_id
+    assert len(simulator.tasks) == 1
+
+
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.BROKEN, Fault.GATEWAY, Fault.DROPPED, Fault.MALFORMED])
 def test_a_lookup_that_fails_is_no_proof(kling: Bench, simulator: KlingSimulator, fault: Fault) -> None:
     for operation in ("look", "list"):

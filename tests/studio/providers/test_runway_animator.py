@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from studio.errors import NotNow
 from studio.providers import Made, Pending
@@ -105,3 +107,11 @@ def test_a_ratio_is_sent_in_pixels_and_only_where_the_model_takes_one(
     asked = [request.json for request in simulator.asked("create")]
     assert [one.get("ratio") for one in asked] == ["1104:832", "720:1280", None]
     assert [one["duration"] for one in asked] == [5, 10, 5]
+
+
+def test_a_drawing_that_hardly_compresses_fits_into_a_data_uri(runway: Bench, simulator: RunwaySimulator) -> None:
+    noise = np.random.default_rng(5).integers(0, 256, (2048, 2048, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(runway.folder / "noise.png", compress_level=0)
+    runway.store.put("drawing.png", runway.folder / "noise.png")
+    assert outcome(runway.submit) == "done"
+    assert 3_000_000 < len(simulator.asked("create")[0].json["promptImage"]) < 5_000_000
