@@ -6,7 +6,7 @@ from typing import Any
 
 from studio.providers import ark, completions
 from studio.providers.api import Api
-from studio.providers.cards import TextModel, TextOffer
+from studio.providers.cards import TextModel
 from studio.providers.chat import ChatModel
 from studio.providers.chat_questions import Question, Said
 from studio.providers.interfaces import Capability
@@ -15,7 +15,6 @@ MAX_TOKENS = 4096
 """Of an answer; what Ark itself goes by where nothing is said."""
 THINKS = "thinks"
 """The trait of a model that thinks first, unless it is told not to. Others refuse to be told."""
-_ENDPOINT = "ep-"
 
 
 class ArkChat(ChatModel):
@@ -24,10 +23,6 @@ class ArkChat(ChatModel):
     def api(self, capability: Capability) -> Api:
         """The service."""
         return ark.api(self.card, capability)
-
-    def model(self, offer: TextOffer) -> TextModel | None:
-        """Some accounts name an endpoint of their own instead of a model; nothing is known of the model behind it."""
-        return TextModel() if offer.model.startswith(_ENDPOINT) else super().model(offer)
 
     def say(self, api: Api, name: str, model: TextModel, question: Question[Any]) -> Said:
         """Ask, without waiting for thoughts."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from studio.providers import cards
@@ -51,7 +52,17 @@ def talking(
             for name in (offer.models if offer else ())
         ]
         (folder / f"{kind.name}.toml").write_text("\n".join(tables), encoding="utf-8")
-        yield Chat(kind(Settings(provider_cards=folder), FolderStore(folder).as_store), service)
+        model = kind(Settings(provider_cards=folder), FolderStore(folder).as_store)
+        yield Chat(model, service)
+        close(model)
+
+
+def close(model: ChatModel) -> None:
+    """Close the connections, which otherwise last as long as a process."""
+    for api in model._apis.values():
+        for client in vars(api).values():
+            if isinstance(client, httpx.Client):
+                client.close()
 
 
 def draft(narration: str, scene: str = "小狐狸轻轻地飘。", **more: Any) -> str:

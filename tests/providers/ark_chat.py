@@ -1,0 +1,76 @@
+"""Ark's chat completions. It refuses fields that it does not know, the role `developer`, and what a model cannot do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.providers.ark import ArkWords, Refused, error
+from tests.providers.conversations import (
+    Talker,
+    answer_to,
+    completion,
+    text_of,
+    wrong_fields,
+    wrong_format,
+    wrong_messages,
+)
+from tests.providers.simulator import Reply, Request, operation
+
+PICTURE_MAX_BYTES = 10_000_000
+
+
+class ArkChat(ArkWords, Talker):
+    thinking_models = frozenset(
+        {"doubao-seed-2-0-lite-260428", "doubao-seed-2-1-turbo-260628", "doubao-seed-2-1-pro-260628"}
+    )
+    other_chat_models = frozenset({"doubao-1-5-pro-256k-250115", "doubao-1-5-vision-pro-32k-250115"})
+    schema_models: frozenset[str] = frozenset()
+    """Those that can be held to JSON."""
+
+    @operation("POST", "/api/v3/chat/completions", "chat")
+    def chat(self, request: Request) -> Reply:
+        try:
+            self.check_key(request)
+        except Refused as refused:
+            return refused.reply
+        body: dict[str, Any] = request.json
+        if wrong := self._wrong(body):
+            return error(400, "InvalidParameter", wrong)
+        name = body["model"]
+        if name not in self.thinking_models | self.other_chat_models:
+            return self.no_model()
+        if "thinking" in body and name not in self.thinking_models:
+            return error(400, "InvalidParameter", "thinking is not supported by this model", param="thinking")
+        if "response_format" in body and name not in self.schema_models:
+            return error(400, "InvalidParameter", "json is not supported by this model", param="response_format")
+        first = next(message for message in body["messages"] if message["role"] == "user")
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+        return self.replied(
+            lambda: answer_to(text_of(first["content"]).strip(), schema), lambda text: completion(name, text)
+        )
+
+    def _wrong(self, body: Any) -> str | None:
+        optional = {
+            "max_tokens": int,
+            "max_completion_tokens": int,
+            "temperature": (int, float),
+            "top_p": (int, float),
+            "stop": (str, list),
+            "frequency_penalty": (int, float),
+            "presence_penalty": (int, float),
+            "response_format": dict,
+            "thinking": dict,
+            "reasoning_effort": str,
+            "service_tier": str,
+            "stream": bool,
+        }
+        if wrong := wrong_fields(body, required={"model": str, "messages": list}, optional=optional):
+            return wrong
+        if "max_tokens" in body and "max_completion_tokens" in body:
+            return "max_tokens and max_completion_tokens exclude each other"
+        if body.get("thinking", {"type": "auto"}) not in [{"type": kind} for kind in ("enabled", "disabled", "auto")]:
+            return "thinking is malformed"
+        said = " ".join(text_of(message.get("content", "")) for message in body["messages"])
+        return wrong_messages(
+            body["messages"], {"system", "user", "assistant"}, picture_max_bytes=PICTURE_MAX_BYTES
+        ) or wrong_format(body.get("response_format"), said=said)
