@@ -38,16 +38,16 @@ _MEANINGS = {
 log = structlog.get_logger("studio")
 
 
-class _Result(msgspec.Struct):
+class _Result(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class _AudioInfo(msgspec.Struct):
+class _AudioInfo(msgspec.Struct, frozen=True):
     duration: float | None = None
     """Milliseconds."""
 
 
-class _Recognised(msgspec.Struct):
+class _Recognised(msgspec.Struct, frozen=True):
     result: _Result | list[_Result]
     """A list in older versions."""
     audio_info: _AudioInfo = _AudioInfo()

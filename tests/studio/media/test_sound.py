@@ -122,7 +122,9 @@ def test_what_is_no_sound_cannot_be_sent(tmp_path: Path, content: bytes) -> None
     assert caught.value.symbol == "AUDIO_UNREADABLE"
 
 
-def test_a_machine_without_room_says_nothing_about_the_recording(tmp_path: Path, voice: Path) -> None:
-    with pytest.raises(NotNow), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sound, "TRANSCODE_S", 0.0)
+def test_a_machine_without_room_says_nothing_about_the_recording(
+    tmp_path: Path, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound, "TRANSCODE_S", 0.0)
+    with pytest.raises(NotNow):
         sound.transcoded(voice, tmp_path / "sent", mime="audio/wav")
