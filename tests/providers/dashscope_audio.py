@@ -15,8 +15,7 @@ TEXT = "小狗跑得很快。"
 
 _HEARS = {"qwen3-asr-flash"}
 _VOICES = {
-    "cosyvoice-v3-flash": {"longanyang", "longanhuan"},
-    "cosyvoice-v3-plus": {"longanyang", "longanhuan"},
+    "cosyvoice-v3-flash": {"longanyang"},
 }
 _INPUT: dict[str, Any] = {
     "text": str,
