@@ -208,6 +208,22 @@ def test_exports_go_after_a_week_and_lost_ones_are_given_up(product: Product, ow
     assert given_up.status == "failed"
 
 
+def test_a_copy_that_was_lent_to_a_service_is_taken_back(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from actors import sweep_orphans
+
+    file = tmp_path / "three-bytes"
+    file.write_bytes(b"abc")
+    key = lent_key(f"{new_id()}.mp3")
+    product.studio.objects.upload(file, key, mime="audio/mpeg")
+    sweep_orphans.fn()
+    assert product.studio.objects.head(key), "the service may be at it"
+    monkeypatch.setattr("actors.housekeeping.ORPHAN_AFTER_S", -1)
+    sweep_orphans.fn()
+    assert product.studio.objects.head(key) is None
+
+
 def test_an_archive_that_nothing_leads_to_is_an_orphan(
     product: Product, owner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,22 +238,6 @@ def test_an_archive_that_nothing_leads_to_is_an_orphan(
     monkeypatch.setattr("actors.housekeeping.ORPHAN_AFTER_S", -1)
     changed = product.studio.settings.model_copy(update={"retain_uploads_hours": -1, "presign_expires_s": -1})
     monkeypatch.setattr(product.studio, "settings", changed)
-    sweep_orphans.fn()
-    assert product.studio.objects.head(key) is None
-
-
-def test_a_copy_that_was_lent_to_a_service_is_taken_back(
-    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from actors import sweep_orphans
-
-    file = tmp_path / "three-bytes"
-    file.write_bytes(b"abc")
-    key = lent_key(f"{new_id()}.mp3")
-    product.studio.objects.upload(file, key, mime="audio/mpeg")
-    sweep_orphans.fn()
-    assert product.studio.objects.head(key), "the service may be at it"
-    monkeypatch.setattr("actors.housekeeping.ORPHAN_AFTER_S", -1)
     sweep_orphans.fn()
     assert product.studio.objects.head(key) is None
 

@@ -38,7 +38,6 @@ class DoubaoSimulator(Simulator):
 
     def env(self) -> dict[str, str]:
         return {
-            "ASR_PROVIDER": "doubao",
             "DOUBAO_API_KEY": self.key,
             "DOUBAO_BASE_URL": self.url,
             "DOUBAO_STANDARD_BASE_URL": self.url,
