@@ -34,6 +34,7 @@ def sweep_uploads() -> None:
 @chore()
 def sweep_orphans() -> None:
     """Remove objects that belong to no document."""
+    orphans.sweep_lent(studio, ORPHAN_AFTER_S)
     age_s = max(ORPHAN_AFTER_S, _upload_age_s())
     swept = orphans.sweep_orphans(studio, age_s, after=studio.walks.position("orphans"))
     _walk_on("orphans", swept.last)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from studio.media_assets import Kind
 
+LENT = "lent/"
+
 # Uploads wait under a type of their own: what was not committed can be told, and swept, by its key alone.
 _UPLOAD = re.compile(
     r"clients/(?P<owner>[\w-]+)/artworks/(?P<artwork_id>[\w-]+)/upload/v1/(?P<kind>image|audio|video)-(?P<id>[\w-]+)\.\w+"
@@ -51,6 +53,12 @@ def owner_prefix(owner: str) -> str:
 
 def export_key(owner: str, export_id: str) -> str:
     return f"{owner_prefix(owner)}exports/{export_id}.zip"
+
+
+def lent_key(file: str) -> str:
+    """The key of a copy that a service fetches by its address. It belongs to a call that is under way, and to nobody's
+    work."""
+    return f"{LENT}{file}"
 
 
 def is_in_folder_of(owner: str, key: str) -> bool:

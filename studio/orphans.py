@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from studio.keys import Place, parse_key
+from studio.keys import LENT, Place, parse_key
 from studio.studio import Studio
 
 PAGE = 1_000
@@ -37,6 +37,15 @@ def sweep_orphans(studio: Studio, older_than_s: float, *, after: str = "") -> Sw
     for key in orphans:
         studio.objects.delete(key)
     return Swept(len(orphans), page[-1].key if len(page) == PAGE else None)
+
+
+def sweep_lent(studio: Studio, older_than_s: float) -> int:
+    """Remove copies that were lent to a service and not taken back, and return how many. Raises StoreUnavailable."""
+    oldest = datetime.now(UTC) - timedelta(seconds=older_than_s)
+    left = [found.key for found in studio.objects.list_objects(LENT) if found.modified_at < oldest]
+    for key in left:
+        studio.objects.delete(key)
+    return len(left)
 
 
 def _belonging(studio: Studio, places: dict[str, Place]) -> set[str]:

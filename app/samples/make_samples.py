@@ -1,4 +1,4 @@
-"""Draw and speak the bundled sample: `python app/samples/make_samples.py` (needs `pip install espeakng-loader`).
+"""Draw and speak the bundled sample: `python app/samples/make_samples.py`.
 
 The drawing is wax crayon on paper, made of wobbly strokes that catch on the paper's grain. The story is read by
 espeak-ng's Mandarin voice and raised to the pitch of a child. A seed makes every run draw the same picture.
@@ -11,11 +11,11 @@ import math
 import wave
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import espeakng_loader
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
@@ -335,8 +335,7 @@ def speak(story: str, target: Path) -> None:
 
 def _espeak(text: str) -> tuple[int, bytes]:
     """Sample rate and 16-bit mono samples from espeak-ng."""
-    loader = import_module("espeakng_loader")  # only this script needs it, so that it is no dependency
-    library = ctypes.CDLL(loader.get_library_path())
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
     heard = bytearray()
     callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
@@ -347,7 +346,7 @@ def _espeak(text: str) -> tuple[int, bytes]:
 
     on_sound = callback(hear)
     retrieval = 1
-    rate = library.espeak_Initialize(retrieval, 0, str(loader.get_data_path()).encode(), 0)
+    rate = library.espeak_Initialize(retrieval, 0, espeakng_loader.get_data_path().encode(), 0)
     library.espeak_SetSynthCallback(on_sound)
     # The plain `cmn` voice reads Hanzi as letters in some builds; this one is right in all of them.
     library.espeak_SetVoiceByName(b"cmn-latn-pinyin+f5")

@@ -1,4 +1,7 @@
-"""Recordings: what they are, how long they last, and whether anything can be heard. All of it by decoding."""
+"""Recordings: what they are, how long they last, and whether anything can be heard. All of it by decoding.
+
+And the sound that services take or that people hear, made from whatever there is.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ import numpy.typing as npt
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from studio.errors import StudioError
+from studio.errors import NotNow, StudioError
+from studio.media import ffmpeg
 from studio.media.kinds import Container, Family, sniff
 from studio.media.reading import opened, pictures
 
@@ -29,6 +33,19 @@ _TYPES = {
     "ogg": ("audio/ogg", "ogg"),
     "flac": ("audio/flac", "flac"),
 }
+
+TRANSCODE_S = 120.0
+"""How long making another format of a recording may take."""
+
+# Recognisers hear at 16 kHz on one channel, whatever they are given: more would only be sent for nothing.
+_FOR_RECOGNISERS = ["-ac", "1", "-ar", "16000"]
+_MADE_BY = {
+    "audio/wav": [*_FOR_RECOGNISERS, "-c:a", "pcm_s16le", "-f", "wav"],
+    "audio/mpeg": [*_FOR_RECOGNISERS, "-c:a", "libmp3lame", "-b:a", "64k", "-f", "mp3"],
+    "audio/mp4": ["-ac", "1", "-ar", "44100", "-c:a", "aac", "-b:a", "96k", "-f", "ipod"],
+}
+# These say nothing about the recording: another time there is room for it.
+_PASSING = {"timeout", "disk_full", "out_of_memory"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,25 @@ def inspect(path: Path, *, max_seconds: float) -> SoundFacts:
         heard = _listen(media, max_seconds=max_seconds)
     mime, ext = _TYPES[container.name]
     return SoundFacts(mime, ext, round(heard.seconds, 3), heard.silent, codec, container.demuxer)
+
+
+def transcoded(recording: Path, target: Path, *, mime: str) -> Path:
+    """The sound of a recording, in another format and without anything that it says about where and by what it was
+    made: `audio/wav` or `audio/mpeg` as recognisers take it, `audio/mp4` for people.
+
+    Raises StudioError("AUDIO_UNREADABLE"), and NotNow where this machine has no room for it.
+    """
+    only_sound = ["-map", "0:a:0", "-map_metadata", "-1", "-map_chapters", "-1", "-fflags", "+bitexact"]
+    try:
+        ffmpeg.run(
+            ["-y", *ffmpeg.UNTRUSTED, "-i", str(recording), *only_sound, *_MADE_BY[mime], str(target)],
+            timeout_s=TRANSCODE_S,
+        )
+    except ffmpeg.FFmpegFailed as error:
+        if error.cause in _PASSING:
+            raise NotNow(f"transcoding: {error.cause}") from error
+        raise StudioError("AUDIO_UNREADABLE") from error
+    return target
 
 
 def _sound_container(path: Path) -> Container:

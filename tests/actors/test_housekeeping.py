@@ -10,7 +10,7 @@ import pytest
 from broker import run_in_transaction
 from studio.artworks import Artwork
 from studio.jobs import Failure, Job
-from studio.keys import export_key
+from studio.keys import export_key, lent_key
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
 from studio.records import new_id, owner_of
@@ -206,6 +206,22 @@ def test_exports_go_after_a_week_and_lost_ones_are_given_up(product: Product, ow
     given_up = studio.exports.load(lost.id).now()
     assert given_up is not None
     assert given_up.status == "failed"
+
+
+def test_a_copy_that_was_lent_to_a_service_is_taken_back(
+    product: Product, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from actors import sweep_orphans
+
+    file = tmp_path / "three-bytes"
+    file.write_bytes(b"abc")
+    key = lent_key(f"{new_id()}.mp3")
+    product.studio.objects.upload(file, key, mime="audio/mpeg")
+    sweep_orphans.fn()
+    assert product.studio.objects.head(key), "the service may be at it"
+    monkeypatch.setattr("actors.housekeeping.ORPHAN_AFTER_S", -1)
+    sweep_orphans.fn()
+    assert product.studio.objects.head(key) is None
 
 
 def test_an_archive_that_nothing_leads_to_is_an_orphan(

@@ -103,6 +103,9 @@ class FolderStore:
             raise FileNotFoundError(key)
         yield self._path(key)
 
+    def presign_get(self, key: str, *, mime: str = "") -> str:
+        return f"https://bucket.example.com/{key}?signature=simulated"
+
     def delete(self, key: str) -> None:
         self._path(key).unlink(missing_ok=True)
 

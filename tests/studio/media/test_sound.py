@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from studio.errors import StudioError
+from studio.errors import NotNow, StudioError
 from studio.media import sound
 from tests.studio import made
 
@@ -91,3 +91,40 @@ def test_too_long_a_recording_is_refused_with_its_length(voice: Path) -> None:
         sound.inspect(voice, max_seconds=1)
     assert caught.value.symbol == "AUDIO_TOO_LONG"
     assert caught.value.params == {"seconds": 2, "max_seconds": 1}
+
+
+@pytest.mark.parametrize("ending", [*FORMATS, "aac"])
+@pytest.mark.parametrize("mime", ["audio/wav", "audio/mpeg", "audio/mp4"])
+def test_every_format_becomes_every_format_that_is_sent(tmp_path: Path, voice: Path, ending: str, mime: str) -> None:
+    _, options = FORMATS.get(ending, ("", []))
+    path = made.run("-i", voice, *options, tmp_path / f"story.{ending}").rename(tmp_path / "story.bin")
+    facts = sound.inspect(sound.transcoded(path, tmp_path / "sent", mime=mime), max_seconds=180)
+    assert (facts.mime, facts.silent) == (mime, False)
+    assert facts.seconds == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.mark.parametrize("mime", ["audio/wav", "audio/mpeg", "audio/mp4"])
+def test_what_is_sent_tells_nothing_but_the_story(tmp_path: Path, voice: Path, mime: str) -> None:
+    tags = ["-metadata", "title=Mia", "-metadata", "comment=48.2,16.4"]
+    path = made.run("-i", voice, *tags, tmp_path / "story.mp3")
+    sent = sound.transcoded(path, tmp_path / "sent", mime=mime).read_bytes()
+    assert b"Mia" in path.read_bytes()
+    assert b"Mia" not in sent
+    assert b"48.2" not in sent
+
+
+@pytest.mark.parametrize("content", [b"", b"Once upon a time", b"#EXTM3U\nfile:///etc/passwd"])
+def test_what_is_no_sound_cannot_be_sent(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "story.mp3"
+    path.write_bytes(content)
+    with pytest.raises(StudioError) as caught:
+        sound.transcoded(path, tmp_path / "sent", mime="audio/wav")
+    assert caught.value.symbol == "AUDIO_UNREADABLE"
+
+
+def test_a_machine_without_room_says_nothing_about_the_recording(
+    tmp_path: Path, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sound, "TRANSCODE_S", 0.0)
+    with pytest.raises(NotNow):
+        sound.transcoded(voice, tmp_path / "sent", mime="audio/wav")
