@@ -185,6 +185,13 @@ INDEXES = [
         partialFilterExpression={"status": JobStatus.CANCELING.value},
         why="Jobs on their way to be canceled, for the sweep.",
     ),
+    Index([("submissions.id", ASCENDING)], name="call", sparse=True, why="The job that made a paid call."),
+    Index(
+        [("submissions.provider_id", ASCENDING)],
+        name="provider_id",
+        sparse=True,
+        why="The job that made a paid call, as its provider knows that.",
+    ),
     Index(
         [("finished_at", ASCENDING)],
         name="finished",
@@ -223,6 +230,12 @@ class Jobs:
         """A job whoever owns it, with the server's time; for actors only."""
         found = self._collection.aggregate([{"$match": {"_id": job_id}}, {"$set": {"read_at": "$$NOW"}}])
         document = next(found, None)
+        return from_document(document, Job) if document else None
+
+    def load_called(self, name: str, *, session: ClientSession) -> Job | None:
+        """The job that made a paid call, by the call's id, the provider's id for it, or the job's own."""
+        query = {"$or": [{"submissions.id": name}, {"submissions.provider_id": name}, {"_id": name}]}
+        document = self._collection.find_one(query, session=session)
         return from_document(document, Job) if document else None
 
     def list_page(

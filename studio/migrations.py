@@ -52,6 +52,7 @@ def _only_indexes(_database: Database[Any]) -> None:
 MIGRATIONS = [
     Migration(1, "Every artwork says whether it was deleted", _say_that_nothing_is_deleted),
     Migration(2, "Jobs are listed newest first", _only_indexes),
+    Migration(3, "Jobs are found by their paid calls", _only_indexes),
 ]
 
 

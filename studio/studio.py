@@ -12,6 +12,7 @@ from pymongo.write_concern import WriteConcern
 from studio.analyses import Analyses
 from studio.announced_uploads import AnnouncedUploads
 from studio.artworks import Artworks
+from studio.callbacks import ReceivedCallbacks
 from studio.clients import Clients
 from studio.consents import ConsentRecords
 from studio.erasures import Erasures
@@ -69,6 +70,7 @@ class Studio:
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
+        self.received_callbacks = ReceivedCallbacks(self.database["callbacks"])
         self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:

@@ -53,6 +53,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The provider charges nothing for it."""
     provider_id: str | None = None
     """Under which the provider knows it."""
+    hinted_id: str | None = None
+    """Under which a callback says that the provider knows it, where the answer was lost. Worth a look, and no more."""
     clip: str | None = None
     """Where the finished clip is, once it was seen."""
 
@@ -116,6 +118,11 @@ class Submissions:
     def give_back(self, job: Job, submission: Submission, state: SubmissionState) -> None:
         """Store that the provider surely did not take it: UNSENT, or CLOSED where asking again is of no use."""
         self._note(job, submission, (SubmissionState.SENDING,), {"state": state})
+
+    def hint(self, job: Job, submission: Submission, hinted_id: str, *, session: ClientSession) -> None:
+        """Store what a callback says of a call whose answer was lost."""
+        before = SubmissionState.SENDING, SubmissionState.UNSENT
+        self._note(job, submission, before, {"hinted_id": hinted_id}, session=session)
 
     def set_clip(self, job: Job, submission: Submission, clip: str, *, session: ClientSession) -> None:
         self._note(job, submission, (SubmissionState.ACCEPTED,), {"clip": clip}, session=session)

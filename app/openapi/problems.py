@@ -8,6 +8,7 @@ from typing import Any
 from app.asgi import SAFE_METHODS
 from app.openapi.operations import Operation
 from app.openapi.refusals import Refused
+from app.origins import NO_PAGES
 from studio.errors import REGISTRY, describe
 from studio.language import Language
 
@@ -22,6 +23,14 @@ EXAMPLE_PARAMS: dict[str, str | float] = {
     "seconds": 200,
     "max_seconds": 180,
     "retry_after_s": 17,
+    "provider": "Ark",
+    "setting": "ARK_VIDEO_MODEL",
+    "model": "a-model",
+    "offered": "another-model",
+    "field": "seconds",
+    "value": "7",
+    "nearest": "5, 10",
+    "scope": "day",
 }
 """What the placeholders in the registry's words stand for here."""
 RETRY_LATER = {429, 503}
@@ -40,7 +49,7 @@ def refusals_of(operation: Operation) -> dict[int, list[str]]:
 
 def _implied(operation: Operation) -> set[str]:
     names, options = operation.names, operation.handler.opt
-    symbols = {"INTERNAL", "ORIGIN_REFUSED"}
+    symbols = {"INTERNAL"} if operation.path.startswith(NO_PAGES) else {"INTERNAL", "ORIGIN_REFUSED"}
     if "studio" in names:
         symbols.add("DATABASE_UNAVAILABLE")
     if names & {"owner", "identity"}:

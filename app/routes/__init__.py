@@ -19,6 +19,7 @@ from app.routes import (
     page,
     privacy,
     tickets,
+    webhooks,
 )
 
 _MODULES = (
@@ -34,6 +35,7 @@ _MODULES = (
     grow,
     lineage,
     privacy,
+    webhooks,
     health,
     metrics,
     docs,
