@@ -43,7 +43,7 @@ class Origins:
         self._is_at_home = settings.auth_mode is AuthMode.SINGLE and not settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"].startswith(NO_PAGES):
+        if scope["type"] == "lifespan" or scope.get("path", "").startswith(NO_PAGES):
             await self.app(scope, receive, send)
             return
         said = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ}

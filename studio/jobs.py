@@ -11,7 +11,7 @@ job on, and the caller's view of it is old.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -206,6 +206,8 @@ class Jobs:
         self._collection = collection
         self._reads = Reads(collection, loops, Job)
         self._events = events
+        self.when_ended: Callable[[Job, ClientSession], None] | None = None
+        """Told of each job that ends, in the transaction that ends it."""
 
     def get(self, owner: str, job_id: str) -> Read[Job | None]:
         return self._reads.owned(owner, job_id)
@@ -408,7 +410,7 @@ class Jobs:
         before: tuple[JobStatus, ...] = LIVE,
         session: ClientSession,
     ) -> Job | None:
-        return self._move(
+        ended = self._move(
             job,
             {**fields, "live": False},
             session=session,
@@ -416,6 +418,9 @@ class Jobs:
             count={"outside_ms": outside_ms},
             now=("finished_at",),
         )
+        if ended and self.when_ended:
+            self.when_ended(ended, session)
+        return ended
 
     def _move(
         self,

@@ -50,6 +50,11 @@ OWNED = (
         # What was handed to a provider is in the artwork, and its answer is for us alone.
         *("live", "request_id", "request", "provider_id", "hinted_id", "clip"),
     ),
+    _owned(
+        "deliveries",
+        "向本服务自己的系统报告任务结束的记录，保留 30 天",
+        "That the end of a job was told to a system of whoever runs this service, kept for 30 days",
+    ),
     _owned("ai_analyses", "画面解读", "Readings of drawings", "made_of"),
     _owned("artworks", "作品：名字、故事、版本", "Artworks: titles, stories, versions"),
     _owned("media_assets", "画、录音和影片的文件信息", "Facts about drawings, recordings and films", "etag", "source"),

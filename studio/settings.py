@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from studio.signatures import read_secret
@@ -148,6 +148,10 @@ class Settings(BaseSettings):
 
     task_webhook_secrets: Secrets = ()
     """Comma separated `whsec_<base64>`: who may call /api/webhook/task_complete. Without any, nobody may."""
+    webhook_url: str = ""
+    """Where the end of every job is told. Empty: nowhere."""
+    webhook_secrets: Secrets = ()
+    """Comma separated `whsec_<base64>`. What is told is signed with each of them."""
 
     image_max_bytes: int = 20 * MEGABYTE
     image_max_pixels: int = 50_000_000
@@ -201,6 +205,7 @@ class Settings(BaseSettings):
         "tts_provider",
         "token_secrets",
         "task_webhook_secrets",
+        "webhook_secrets",
         "allowed_origins",
         mode="before",
     )
@@ -215,12 +220,27 @@ class Settings(BaseSettings):
             raise ValueError(f"each secret needs at least {TOKEN_SECRET_MIN_BYTES} bytes")
         return secrets
 
-    @field_validator("task_webhook_secrets")
+    @field_validator("task_webhook_secrets", "webhook_secrets")
     @classmethod
     def _of_webhooks(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for secret in secrets:
             read_secret(secret.get_secret_value())
         return secrets
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
+            raise ValueError("this is no address of a web server, or it has a password in it")
+        return url
+
+    @model_validator(mode="after")
+    def _with_secrets(self) -> Self:
+        if self.webhook_url and not self.webhook_secrets:
+            raise ValueError(
+                "WEBHOOK_URL needs WEBHOOK_SECRETS: nobody could tell what is told there from an invention"
+            )
+        return self
 
     @field_validator("allowed_origins")
     @classmethod

@@ -15,6 +15,7 @@ from studio.artworks import Artworks
 from studio.callbacks import ReceivedCallbacks
 from studio.clients import Clients
 from studio.consents import ConsentRecords
+from studio.deliveries import Deliveries
 from studio.erasures import Erasures
 from studio.events import Events
 from studio.exports import Exports
@@ -70,6 +71,7 @@ class Studio:
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
+        self.deliveries = Deliveries(self.database["deliveries"], self.loops)
         self.received_callbacks = ReceivedCallbacks(self.database["callbacks"])
         self.request_counters = RequestCounters(self.loops)
 
