@@ -3,10 +3,11 @@
     video      transcribe -> refine_text -> submit_video -> poll_video -> capture_video -> analyze
     analysis   analyze
 
-Beside them: `cancel_job` and `wishes` for what people want of a job, `sweep` for jobs without a message,
-`make_thumbnail` for what was uploaded, `export_data` and `erase_client` for whoever wants to take everything along or
-have it erased, and what `schedules` sends: `housekeeping` and `roll_up_statistics`. The broker is set before any actor
-is imported, because an actor belongs to the broker of its declaration.
+Beside them: `cancel_job` and `wishes` for what people want of a job, `callbacks` for what services say of one,
+`deliver_webhook` for those who want to be told that one has ended, `sweep` for jobs without a message, `make_thumbnail`
+for what was uploaded, `export_data` and `erase_client` for whoever wants to take everything along or have it erased,
+and what `schedules` sends: `housekeeping` and `roll_up_statistics`. The broker is set before any actor is imported,
+because an actor belongs to the broker of its declaration.
 """
 
 from actors.wiring import broker, studio  # isort: skip
@@ -14,6 +15,7 @@ from actors.wiring import broker, studio  # isort: skip
 from actors.analyze import analyze
 from actors.cancel_job import cancel_job
 from actors.capture_video import capture_video
+from actors.deliver_webhook import deliver_webhook
 from actors.erase_client import erase_client, send_erasure
 from actors.export_data import export_data, send_export
 from actors.housekeeping import (
@@ -43,6 +45,7 @@ __all__ = [
     "broker",
     "cancel_job",
     "capture_video",
+    "deliver_webhook",
     "empty_bin",
     "erase_client",
     "erase_inactive_clients",

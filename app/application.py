@@ -13,6 +13,7 @@ from litestar.di import Provide
 from pymongo.errors import PyMongoError
 
 from app.asgi import ASGIApp
+from app.callbacks import CallbackChecks
 from app.errors import EXCEPTION_HANDLERS, AnyRequest
 from app.forecasts import Forecasts
 from app.front import ObjectFront
@@ -67,6 +68,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
     limits = Limits(settings, studio.request_counters, identity)
     forecasts = Forecasts(studio, broker)
     sightings = Sightings(studio.clients)
+    callback_checks = CallbackChecks(settings)
     media_door = MediaDoor(studio.objects, settings)
 
     def provide_links(request: AnyRequest) -> Links:
@@ -101,6 +103,7 @@ def create_app(studio: Studio, broker: MongoBroker) -> ASGIApp:
             "limits": Provide(lambda: limits, sync_to_thread=False),
             "forecasts": Provide(lambda: forecasts, sync_to_thread=False),
             "media_door": Provide(lambda: media_door, sync_to_thread=False),
+            "callback_checks": Provide(lambda: callback_checks, sync_to_thread=False),
             "stored_figures": Provide(lambda: stored_figures, sync_to_thread=False),
             "links": Provide(provide_links, sync_to_thread=False),
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from litestar.di import NamedDependency
 
+from app.callbacks import CallbackChecks
 from app.forecasts import Forecasts
 from app.identity import Identity
 from app.limits import Limits
@@ -25,4 +26,5 @@ TheLimits = NamedDependency[Limits]
 TheForecasts = NamedDependency[Forecasts]
 TheMediaDoor = NamedDependency[MediaDoor]
 TheStoredFigures = NamedDependency[StoredFigures]
+TheCallbackChecks = NamedDependency[CallbackChecks]
 TheLinks = NamedDependency[Links]

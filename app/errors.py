@@ -96,6 +96,8 @@ def _body(symbol: str, params: dict[str, Any], language: Language, request_id: s
 def _headers(symbol: str, params: dict[str, Any]) -> dict[str, str]:
     match REGISTRY[symbol].status:
         case 401:
+            if symbol == "WEBHOOK_REFUSED":
+                return {"WWW-Authenticate": "Signature"}
             # The standard's word for "that one is no good"; none at all asks for a first one.
             return {"WWW-Authenticate": "Bearer" if symbol == "TOKEN_REQUIRED" else 'Bearer error="invalid_token"'}
         case 429:

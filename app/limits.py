@@ -38,6 +38,8 @@ class Calls(StrEnum):
     """Each half of an upload counts as one."""
     JOBS = "jobs"
     """What a machine works on for seconds or minutes: films, analyses, exports, printed reports."""
+    CALLBACKS = "callbacks"
+    """What services say. They are no clients, and many of their calls come from few addresses."""
 
 
 class Limits:
@@ -49,7 +51,12 @@ class Limits:
             Calls.UPLOADS: Limit(settings.limit_uploads_per_minute, 60),
             Calls.JOBS: Limit(settings.limit_jobs_per_hour, 3600),
         }
-        self._address_factor = settings.limit_address_factor
+        # Families may share an address.
+        self._by_address = {
+            calls: limit._replace(calls=limit.calls * settings.limit_address_factor)
+            for calls, limit in self.by_client.items()
+        }
+        self._by_address[Calls.CALLBACKS] = Limit(settings.limit_callbacks_per_minute, 60)
         self._trusted_proxies = settings.trusted_proxies
         self._key = settings.owner_key.get_secret_value().encode()
         self._counters = counters
@@ -82,9 +89,7 @@ class Limits:
     def _of_address(self, calls: Calls, connection: Connection) -> Counted:
         self._look_for_proxy(connection)
         address = household(address_of(connection.scope, self._trusted_proxies))
-        limit = self.by_client[calls]
-        shared = limit._replace(calls=limit.calls * self._address_factor)
-        return Counted(calls, self._hash(f"address {address}"), shared)
+        return Counted(calls, self._hash(f"address {address}"), self._by_address[calls])
 
     def _look_for_proxy(self, connection: Connection) -> None:
         """Say once when all callers look like one, because they come through a proxy that nobody told us of."""

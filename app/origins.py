@@ -12,7 +12,11 @@ from urllib.parse import urlsplit
 
 from app.asgi import SAFE_METHODS, ASGIApp, Message, Receive, Scope, Send
 from app.errors import send_problem
+from studio.callbacks import PATH
 from studio.settings import AppMode, AuthMode, Settings
+
+NO_PAGES = f"{PATH}/"
+"""Only services call here. They sign what they say, wherever it seems to come from."""
 
 _READ = {b"host", b"origin", b"referer", b"sec-fetch-site", b"access-control-request-method"}
 _ITS_OWN = {"", "none", "same-origin"}
@@ -39,7 +43,7 @@ class Origins:
         self._is_at_home = settings.auth_mode is AuthMode.SINGLE and not settings.trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan" or scope.get("path", "").startswith(NO_PAGES):
             await self.app(scope, receive, send)
             return
         said = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _READ}

@@ -12,7 +12,7 @@ job on, and the caller's view of it is old.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -195,6 +195,13 @@ INDEXES = [
         partialFilterExpression={"status": JobStatus.CANCELING.value},
         why="Jobs on their way to be canceled, for the sweep.",
     ),
+    Index([("submissions.id", ASCENDING)], name="call", sparse=True, why="The job that made a paid call."),
+    Index(
+        [("submissions.provider_id", ASCENDING)],
+        name="provider_id",
+        sparse=True,
+        why="The job that made a paid call, as its provider knows that.",
+    ),
     Index(
         [("finished_at", ASCENDING)],
         name="finished",
@@ -209,6 +216,8 @@ class Jobs:
         self._collection = collection
         self._reads = Reads(collection, loops, Job)
         self._events = events
+        self.when_ended: Callable[[Job, ClientSession], None] | None = None
+        """Told of each job that ends, in the transaction that ends it."""
 
     def get(self, owner: str, job_id: str) -> Read[Job | None]:
         return self._reads.owned(owner, job_id)
@@ -233,6 +242,12 @@ class Jobs:
         """A job whoever owns it, with the server's time; for actors only."""
         found = self._collection.aggregate([{"$match": {"_id": job_id}}, {"$set": {"read_at": "$$NOW"}}])
         document = next(found, None)
+        return from_document(document, Job) if document else None
+
+    def load_called(self, name: str, *, session: ClientSession) -> Job | None:
+        """The job that made a paid call, by the call's id, the provider's id for it, or the job's own."""
+        query = {"$or": [{"submissions.id": name}, {"submissions.provider_id": name}, {"_id": name}]}
+        document = self._collection.find_one(query, session=session)
         return from_document(document, Job) if document else None
 
     def list_page(
@@ -422,7 +437,7 @@ class Jobs:
         before: tuple[JobStatus, ...] = LIVE,
         session: ClientSession,
     ) -> Job | None:
-        return self._move(
+        ended = self._move(
             job,
             {**fields, "live": False},
             session=session,
@@ -430,6 +445,9 @@ class Jobs:
             count={"outside_ms": outside_ms},
             now=("finished_at",),
         )
+        if ended and self.when_ended:
+            self.when_ended(ended, session)
+        return ended
 
     def _move(
         self,

@@ -53,6 +53,7 @@ MIGRATIONS = [
     Migration(1, "Every artwork says whether it was deleted", _say_that_nothing_is_deleted),
     Migration(2, "Jobs are listed newest first", _only_indexes),
     Migration(3, "What is paid for has a ledger", _only_indexes),
+    Migration(4, "Jobs are found by their paid calls", _only_indexes),
 ]
 
 

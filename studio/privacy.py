@@ -50,7 +50,12 @@ OWNED = (
         "制作任务及其进度",
         "What was asked to be made, and how far it came",
         # What was handed to a provider is in the artwork, and its answer is for us alone.
-        *("live", "request_id", "request", "provider_id", "clip"),
+        *("live", "request_id", "request", "provider_id", "hinted_id", "clip"),
+    ),
+    _owned(
+        "deliveries",
+        "向本服务自己的系统报告任务结束的记录，保留 30 天",
+        "That the end of a job was told to a system of whoever runs this service, kept for 30 days",
     ),
     _owned("ai_analyses", "画面解读", "Readings of drawings", "made_of"),
     _owned("artworks", "作品：名字、故事、版本", "Artworks: titles, stories, versions"),
@@ -73,6 +78,7 @@ OWNED = (
 NOT_PERSONAL = {
     "erasures": "receipts: counts and times, and an owner only until he is erased",
     "request_counters": "how often somebody called, under a digest that changes daily and leads back to nobody",
+    "callbacks": "digests of what services have sent, for eight days, so that nothing of it counts twice",
     "migrations": "changes of the database",
     "step_times": "how long steps take, by provider",
     "walks": "how far housekeeping is",

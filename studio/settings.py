@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from studio.money import Amounts, parse_amounts
+from studio.signatures import read_secret
 
 MEGABYTE = 1_000_000
 QUEUE_PREFIX = "queue"
@@ -50,6 +51,7 @@ class MediaDelivery(StrEnum):
     """The web process passes the bytes on: for a bucket that browsers cannot reach."""
 
 
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 Preferences = Annotated[tuple[str, ...], NoDecode]
 """Names, the preferred one first."""
 
@@ -67,7 +69,10 @@ class Settings(BaseSettings):
     """Field names are the environment variables in lower case. Sizes are bytes, durations name their unit."""
 
     # A variable that is empty counts as not set: `FFMPEG=` in a .env, or an empty PORT over the one in it.
-    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+    # What was given is not repeated in an error: among it are secrets.
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     mongodb_uri: str = "mongodb://127.0.0.1:27017/?replicaSet=rs0"
     mongodb_db: str = "huaban"
@@ -100,7 +105,7 @@ class Settings(BaseSettings):
     owner_key: SecretStr = SecretStr("")
     """Keys the hash that turns a client id into an owner id; the web process does not start without one. Changing it
     orphans everything stored."""
-    token_secrets: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    token_secrets: Secrets = ()
     """Comma separated. The first signs tokens, all verify them: put a new one in front, and drop the old one once its
     last token has expired."""
     token_expires_s: int = Field(default=24 * 3600, ge=60)
@@ -147,6 +152,15 @@ class Settings(BaseSettings):
     limit_jobs_per_hour: int = Field(default=60, ge=1)
     """Films, analyses, exports and printed reports."""
     limit_address_factor: int = Field(default=5, ge=1)
+    limit_callbacks_per_minute: int = Field(default=3000, ge=1)
+    """Of one address: a service calls back from few."""
+
+    task_webhook_secrets: Secrets = ()
+    """Comma separated `whsec_<base64>`: who may call /api/webhook/task_complete. Without any, nobody may."""
+    webhook_url: str = ""
+    """Where the end of every job is told. Empty: nowhere."""
+    webhook_secrets: Secrets = ()
+    """Comma separated `whsec_<base64>`. What is told is signed with each of them."""
 
     image_max_bytes: int = 20 * MEGABYTE
     image_max_pixels: int = 50_000_000
@@ -199,6 +213,8 @@ class Settings(BaseSettings):
         "image_provider",
         "tts_provider",
         "token_secrets",
+        "task_webhook_secrets",
+        "webhook_secrets",
         "allowed_origins",
         mode="before",
     )
@@ -217,6 +233,28 @@ class Settings(BaseSettings):
         if any(len(secret.get_secret_value().encode()) < TOKEN_SECRET_MIN_BYTES for secret in secrets):
             raise ValueError(f"each secret needs at least {TOKEN_SECRET_MIN_BYTES} bytes")
         return secrets
+
+    @field_validator("task_webhook_secrets", "webhook_secrets")
+    @classmethod
+    def _of_webhooks(cls, secrets: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for secret in secrets:
+            read_secret(secret.get_secret_value())
+        return secrets
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
+            raise ValueError("this is no address of a web server, or it has a password in it")
+        return url
+
+    @model_validator(mode="after")
+    def _with_secrets(self) -> Self:
+        if self.webhook_url and not self.webhook_secrets:
+            raise ValueError(
+                "WEBHOOK_URL needs WEBHOOK_SECRETS: nobody could tell what is told there from an invention"
+            )
+        return self
 
     @field_validator("allowed_origins")
     @classmethod

@@ -12,8 +12,10 @@ from pymongo.write_concern import WriteConcern
 from studio.analyses import Analyses
 from studio.announced_uploads import AnnouncedUploads
 from studio.artworks import Artworks
+from studio.callbacks import ReceivedCallbacks
 from studio.clients import Clients
 from studio.consents import ConsentRecords
+from studio.deliveries import Deliveries
 from studio.erasures import Erasures
 from studio.events import Events
 from studio.exports import Exports
@@ -73,6 +75,8 @@ class Studio:
         self.ledger = Ledger(self.database, settings)
         self.submissions = Submissions(self.database["jobs"], self.ledger)
         self.gates = Gates(self.database)
+        self.deliveries = Deliveries(self.database["deliveries"], self.loops)
+        self.received_callbacks = ReceivedCallbacks(self.database["callbacks"])
         self.request_counters = RequestCounters(self.loops)
 
     def prepare(self) -> None:

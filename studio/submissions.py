@@ -70,6 +70,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """The provider charges nothing for it."""
     provider_id: str | None = None
     """Under which the provider knows it."""
+    hinted_id: str | None = None
+    """Under which a callback says that the provider knows it, where the answer was lost. Worth a look, and no more."""
     clip: str | None = None
     """Where the finished clip is, once it was seen."""
     answer: Any = None
@@ -206,6 +208,11 @@ class Submissions:
         self._note(job, submission, (SubmissionState.SENDING, SubmissionState.UNSENT), fields, session)
         if refusal and not submission.is_free:
             self._ledger.refund(submission.id, session=session)
+
+    def hint(self, job: Job, submission: Submission, hinted_id: str, *, session: ClientSession) -> None:
+        """Store what a callback says of a call whose answer was lost."""
+        before = SubmissionState.SENDING, SubmissionState.UNSENT
+        self._note(job, submission, before, {"hinted_id": hinted_id}, session)
 
     def spoil(
         self, job: Job, submission: Submission, *, refusal: str, micros: int | None, session: ClientSession

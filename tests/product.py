@@ -24,6 +24,13 @@ from studio.studio import Studio
 from tests.fakes import FakeService
 from tests.waiting import eventually
 
+LIMITS = (
+    "LIMIT_CHANGES_PER_MINUTE",
+    "LIMIT_UPLOADS_PER_MINUTE",
+    "LIMIT_JOBS_PER_HOUR",
+    "LIMIT_CALLBACKS_PER_MINUTE",
+)
+
 
 @dataclass(frozen=True)
 class Product:
@@ -48,7 +55,7 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
         "FAKE_SERVICE": str(folder),
         "LOG_LEVEL": "WARNING",
         # Every test is at one address. Calls are counted as in production, and never too many.
-        **dict.fromkeys(("LIMIT_CHANGES_PER_MINUTE", "LIMIT_UPLOADS_PER_MINUTE", "LIMIT_JOBS_PER_HOUR"), "1000000"),
+        **dict.fromkeys(LIMITS, "1000000"),
     }
     assert "actors" not in sys.modules, "a test module imports the actors, which are wired when they are imported"
     with pytest.MonkeyPatch.context() as patch:

@@ -138,6 +138,7 @@ VALUES: Json = {
     "progress": 40,
     "provider": "local",
     "refinedText": "A little fox finds a red balloon and lets it carry the story away.",
+    "received": True,
     "registeredAt": _TIME,
     "queuePosition": None,
     "receiptId": "m4Tz9RqWk2XeLs7YpB0vNA",

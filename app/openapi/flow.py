@@ -86,6 +86,9 @@ FLOW = [
     Step("getExport", or_status=202, again_while="answer.status === 'preparing'"),
     Step("deleteArtwork", 204),
     Step("restoreArtwork"),
+    # Who calls here is a service that has a secret.
+    Step("completeTask", 503),
+    Step("receiveCallback", 401, url="{{baseUrl}}/api/webhook/ark/no-such-token"),
     Step("healthz"),
     Step("getMetrics"),
     Step("eraseData", 202, saves={"receiptId": "receiptId"}),

@@ -8,6 +8,7 @@ from typing import Any
 from app.asgi import SAFE_METHODS
 from app.openapi.operations import Operation
 from app.openapi.refusals import Refused
+from app.origins import NO_PAGES
 from studio.errors import REGISTRY, describe
 from studio.language import Language
 
@@ -48,7 +49,7 @@ def refusals_of(operation: Operation) -> dict[int, list[str]]:
 
 def _implied(operation: Operation) -> set[str]:
     names, options = operation.names, operation.handler.opt
-    symbols = {"INTERNAL", "ORIGIN_REFUSED"}
+    symbols = {"INTERNAL"} if operation.path.startswith(NO_PAGES) else {"INTERNAL", "ORIGIN_REFUSED"}
     if "studio" in names:
         symbols.add("DATABASE_UNAVAILABLE")
     if names & {"owner", "identity"}:

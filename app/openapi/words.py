@@ -67,6 +67,7 @@ TAGS: dict[str, Text] = {
     "privacy": Text("隐私", "Privacy"),
     "spend": Text("费用", "Spending"),
     "lineage": Text("早期前端的接口", "For older front ends"),
+    "webhooks": Text("回调", "Callbacks"),
     "health": Text("运行状况", "Health"),
     "metrics": Text("指标", "Figures"),
 }
@@ -75,6 +76,8 @@ TAGS: dict[str, Text] = {
 PARAMETERS: dict[str, Text] = {
     "artworkId": Text("作品编号。", "The id of an artwork."),
     "jobId": Text("任务编号。", "The id of a job."),
+    "provider": Text("服务商在设置里的名字。", "A provider, by its name in the settings."),
+    "token": Text("地址中属于这次调用的部分。", "The part of the address that belongs to the call."),
     "receiptId": Text("回执编号。", "The id of a receipt."),
     "cursor": Text(
         "上一页返回的 nextCursor；不填则从最新的开始。",
@@ -179,6 +182,15 @@ OPERATIONS: dict[str, str] = {
         "流结束后浏览器会重新连接；没有新的事件时，204 让它停下。"
     ),
     "get_analysis": "对作品画面的最新解读。",
+    "complete_task": (
+        "通知任务已完成或有变化：我们会立即查看，除此之外不采信通知里的任何内容。"
+        "用 Standard Webhooks 的三个请求头签名，密钥在 TASK_WEBHOOK_SECRETS；"
+        "没有这些请求头时，在 signature 字段里签名：t=<秒>,v1=<hex>，对 <秒>.<task_id>、attempt（省略时为 1）和 status "
+        "三者以换行相连的文字作 HMAC-SHA256。task_id 是调用的幂等键，或发送方自己的编号。"
+    ),
+    "receive_callback": (
+        "服务商用随调用得到的地址通知有变化。服务商签名的内容必须正确。唯一的作用是立即查看这次调用。"
+    ),
     "get_metrics": "本进程回应了哪些请求、用了多久，以及队列、任务和步骤的情况，为 Prometheus 文本格式。",
     "healthz": "数据库和文件存储有响应、等待的工作有人处理时为 200，否则为 503。",
 }

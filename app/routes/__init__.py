@@ -20,6 +20,7 @@ from app.routes import (
     privacy,
     spend,
     tickets,
+    webhooks,
 )
 
 _MODULES = (
@@ -36,6 +37,7 @@ _MODULES = (
     lineage,
     privacy,
     spend,
+    webhooks,
     health,
     metrics,
     docs,
