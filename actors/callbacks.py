@@ -7,7 +7,7 @@ from functools import partial
 
 from pymongo.client_session import ClientSession
 
-from actors.messages import message_id
+from actors.messages import message_id, send_step
 from actors.wiring import broker, studio
 from broker import run_in_transaction
 from studio.callbacks import AlreadyReceived, Callback
@@ -51,6 +51,12 @@ def _take(callback: Callback, session: ClientSession) -> Effect:
         # Not believed either: whoever looks the call up asks the provider for what it has under this id.
         studio.submissions.hint(job, submission, callback.hinted_id, session=session)
         effect = Effect.NOTED
+        if job.status is JobStatus.NEEDS_ATTENTION:
+            # What nobody could know can be looked up now.
+            queued = studio.jobs.resolve(job, request_id=job.request_id, session=session)
+            if queued:
+                send_step(queued)
+            return effect
     is_awaited = job.status is JobStatus.RUNNING and submission.id == job.submissions[-1].id and submission.clip is None
     return Effect.HURRIED if is_awaited and broker.bring_forward(message_id(job)) else effect
 

@@ -29,7 +29,7 @@ from broker.errors import is_passing
 from studio.errors import Away, NotNow, StudioError
 from studio.jobs import Job
 from studio.providers import Capability, Maker, PaidCall
-from studio.providers.interfaces import Provider
+from studio.providers.interfaces import Provider, Recognising
 from studio.stopwatch import outside
 from studio.submissions import Intent, Submission, SubmissionState
 
@@ -143,12 +143,22 @@ def look_up(job: Job, submission: Submission) -> str | None:
     maker: Maker[object] = studio.providers.maker(submission.capability, submission.provider)
     age_s = seconds_since(job, submission.sent_at or submission.at)
     with outside():
-        provider_id = maker.reconcile(submission.request, idempotency_key=submission.id, age_s=age_s)
+        provider_id = _confirmed_hint(maker, submission) or maker.reconcile(
+            submission.request, idempotency_key=submission.id, age_s=age_s
+        )
     if provider_id is None:
         note(lambda session: studio.submissions.give_back(job, submission, session=session))
     else:
         accept(job, submission, provider_id)
     return provider_id
+
+
+def _confirmed_hint(maker: Maker[object], submission: Submission) -> str | None:
+    """The id that a callback has told, where the provider confirms that it is of this very call."""
+    if submission.hinted_id is None or not isinstance(maker, Recognising):
+        return None
+    is_ours = maker.recognises(submission.hinted_id, submission.request, idempotency_key=submission.id)
+    return submission.hinted_id if is_ours else None
 
 
 def accept(job: Job, submission: Submission, provider_id: str) -> None:

@@ -7,11 +7,13 @@ from actors.paid_calls import accept, ask_one_of, intend_again, look_up, noting_
 from actors.slots import taking_slot
 from actors.steps import Done, LookAgain, Outcome, step
 from actors.wiring import studio
+from studio.callbacks import callback_url
 from studio.errors import OutcomeUnknown
 from studio.films import animation_request, drawing_ratio
 from studio.jobs import Job
 from studio.pipelines import SUBMIT_VIDEO
 from studio.providers import Capability, ClipFormat
+from studio.records import new_id
 from studio.submissions import Intent, Submission, SubmissionState
 
 LOOK_UP_AFTER_S = 1.0
@@ -58,8 +60,10 @@ def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | No
 
 def _intent(job: Job, name: str, wanted: ClipFormat | None) -> Intent:
     animator, card = studio.providers.animator_named(name), studio.providers.card(name)
-    request = animation_request(studio, job, wanted)
+    submission_id = new_id()
+    request = animation_request(studio, job, wanted, callback_url(studio.settings, name, submission_id))
     return Intent(
+        id=submission_id,
         provider=name,
         capability=Capability.ANIMATOR,
         is_free=animator.is_free,

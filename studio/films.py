@@ -229,7 +229,9 @@ def ratio_of(drawing: MediaAsset) -> float:
     return drawing.width / drawing.height if drawing.width and drawing.height else 4 / 3
 
 
-def animation_request(studio: Studio, job: Job, wanted: ClipFormat | None = None) -> AnimationRequest:
+def animation_request(
+    studio: Studio, job: Job, wanted: ClipFormat | None = None, callback_url: str | None = None
+) -> AnimationRequest:
     """All that an animator needs to know for a job's film."""
     artwork = artwork_of(studio, job)
     recording = recording_of(studio, artwork)
@@ -242,6 +244,7 @@ def animation_request(studio: Studio, job: Job, wanted: ClipFormat | None = None
         prompt=words.prompt if words else artwork.title,
         language=words.language if words else language_of(artwork.story, artwork.title),
         format=wanted,
+        callback_url=callback_url,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -286,6 +286,14 @@ class Maker(Provider, Protocol[R_contra]):
 
     def cancel(self, provider_id: str) -> None:
         """Stop if it can be stopped; what is unknown or already finished is no error. Raises NotNow."""
+
+
+@runtime_checkable
+class Recognising(Protocol[R_contra]):
+    """A maker that can tell whether something it has was asked for by a call of ours."""
+
+    def recognises(self, provider_id: str, request: R_contra, *, idempotency_key: str) -> bool:
+        """Whether this id is of that call: a callback may tell an id, and be a lie. Raises NotNow."""
 
 
 class Animator(Maker[AnimationRequest], Protocol):
