@@ -33,7 +33,8 @@ class ArkChat(ArkWords, Talker):
             self.check_key(request)
         except Refused as refused:
             return refused.reply
-        body: dict[str, Any] = request.json
+        # Its own client sends null for whatever is not given.
+        body: dict[str, Any] = {name: value for name, value in request.json.items() if value is not None}
         if wrong := self._wrong(body):
             return error(400, "InvalidParameter", wrong)
         name = body["model"]

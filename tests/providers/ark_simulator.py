@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.providers.ark_chat import ArkChat
 from tests.providers.ark_video import ArkVideo
 
 
-class ArkSimulator(ArkVideo):
-    """Videos."""
+class ArkSimulator(ArkVideo, ArkChat):
+    """Videos and conversations."""
