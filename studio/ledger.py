@@ -17,9 +17,11 @@ it charged, and its excess is missing to the calls that follow.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from threading import Lock
 
 import msgspec
 from pymongo import ASCENDING
@@ -180,16 +182,18 @@ class _Sum:
         return {"currency": self.currency, **of_day, **of_client}
 
     @property
+    def key(self) -> str:
+        """The counter's id."""
+        query = self.entries
+        day = [f"{self.day:%Y-%m-%d}"] if "day" in query else []
+        return "/".join([self.scope, self.currency, *day, *([query["owner"]] if "owner" in query else [])])
+
+    @property
     def counter(self) -> Document:
         """The counter without its number."""
-        parts = [self.scope, self.currency, *(f"{part:%Y-%m-%d}" for part in [self.entries.get("day")] if part)]
-        counter: Document = {}
-        if self.scope is Scope.CLIENT:
-            parts.append(str(self.owner))
-            counter["owner"] = self.owner
-        if self.scope is not Scope.TOTAL:
-            counter["expires_at"] = self.day + timedelta(days=1 + COUNTERS_KEPT_DAYS)
-        return {"_id": "/".join(parts), **counter}
+        of_client = {"owner": self.owner} if self.scope is Scope.CLIENT else {}
+        ends = self.day + timedelta(days=1 + COUNTERS_KEPT_DAYS)
+        return {"_id": self.key, **of_client, **({} if self.scope is Scope.TOTAL else {"expires_at": ends})}
 
 
 class Ledger:
@@ -202,7 +206,20 @@ class Ledger:
             Scope.DAY: settings.spend_cap_day,
             Scope.TOTAL: settings.spend_cap_total,
         }
+        self._turn = Lock()
         self._caps: dict[Scope, Amounts] = {scope: amounts for scope, amounts in caps.items() if amounts}
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """For around a transaction that changes the ledger: where there are caps, one thread of a process at a time.
+
+        Transactions that meet at a counter are right without it, but all except one have to begin again.
+        """
+        if not self._caps:
+            yield
+            return
+        with self._turn:
+            yield
 
     def reserve(
         self,
@@ -230,8 +247,8 @@ class Ledger:
         if self._caps and micros is None:
             raise StudioError("PRICE_UNKNOWN", provider=provider, model=model)
         sums = list(self._sums(currency, day, owner))
-        for one in sums:
-            if self._spent(one, session=session) + (micros or 0) > one.cap:
+        for one, spent in zip(sums, self._spent(sums, session=session), strict=True):
+            if spent + (micros or 0) > one.cap:
                 raise StudioError("SPEND_CAP_REACHED", scope=one.scope.value)
         fields: Document = {
             "_id": entry_id,
@@ -253,7 +270,7 @@ class Ledger:
         }
         changes: list[Document] = [{"$replaceWith": {"$mergeObjects": [{"$literal": fields}, times]}}]
         upsert(self._entries, {"_id": entry_id}, changes, session=session)
-        if micros:
+        if micros and sums:
             self._add(sums, micros, session=session)
 
     def accept(self, entry_id: str, *, session: ClientSession) -> bool:
@@ -319,12 +336,15 @@ class Ledger:
     def list_caps(self, *, owner: str | None = None) -> list[CapUse]:
         """The caps of the deployment, or those on a client, and what counts to them now."""
         day = self.today()
-        return [
-            CapUse(scope=scope, currency=currency, cap_micros=cap, spent_micros=self._spent(one))
+        sums = [
+            _Sum(scope, cap, currency, day, owner)
             for scope, amounts in self._caps.items()
             if (scope is Scope.CLIENT) is (owner is not None)
             for currency, cap in amounts.items()
-            for one in [_Sum(scope, cap, currency, day, owner)]
+        ]
+        return [
+            CapUse(scope=one.scope, currency=one.currency, cap_micros=one.cap, spent_micros=spent)
+            for one, spent in zip(sums, self._spent(sums), strict=True)
         ]
 
     def today(self) -> datetime:
@@ -358,8 +378,8 @@ class Ledger:
             [{"$set": {"state": state, "micros": micros, **told, **times}}],
             session=session,
         )
-        if micros != entry.micros:
-            sums = list(self._sums(entry.currency, entry.day, entry.owner))
+        sums = list(self._sums(entry.currency, entry.day, entry.owner))
+        if micros != entry.micros and sums:
             self._add(sums, micros - entry.micros, session=session)
         return True
 
@@ -369,9 +389,16 @@ class Ledger:
             if scope is not Scope.CLIENT or owner is not None:
                 yield _Sum(scope, amounts.get(currency, 0), currency, day, owner)
 
-    def _spent(self, one: _Sum, *, session: ClientSession | None = None) -> int:
-        counter = self._counters.find_one({"_id": one.counter["_id"]}, session=session)
-        return counter["micros"] if counter else self._summed(one, session=session)
+    def _spent(self, sums: list[_Sum], *, session: ClientSession | None = None) -> list[int]:
+        counted = self._counted(sums, session=session)
+        return [counted[one.key] if one.key in counted else self._summed(one, session=session) for one in sums]
+
+    def _counted(self, sums: list[_Sum], *, session: ClientSession | None) -> dict[str, int]:
+        """What the counters say, as far as they are there. One command, because others meet at them."""
+        if not sums:
+            return {}
+        found = self._counters.find({"_id": {"$in": [one.key for one in sums]}}, session=session)
+        return {counter["_id"]: int(counter["micros"]) for counter in found}
 
     def _summed(self, one: _Sum, *, session: ClientSession | None) -> int:
         total = {"$group": {"_id": None, "micros": {"$sum": "$micros"}}}
@@ -384,12 +411,14 @@ class Ledger:
         It is made here too where nothing is reserved: of two transactions that meet at a counter only one commits, and
         without a counter they would not meet.
         """
-        for one in sums:
-            of_this = {"_id": one.counter["_id"]}
-            if not self._counters.update_one(of_this, {"$inc": {"micros": more}}, session=session).matched_count:
-                self._counters.insert_one(
-                    {**one.counter, "micros": self._summed(one, session=session)}, session=session
-                )
+        of_these = {"_id": {"$in": [one.key for one in sums]}}
+        there = self._counters.update_many(of_these, {"$inc": {"micros": more}}, session=session).matched_count
+        if there < len(sums):
+            counted = self._counted(sums, session=session)
+            missing = [one for one in sums if one.key not in counted]
+            self._counters.insert_many(
+                [{**one.counter, "micros": self._summed(one, session=session)} for one in missing], session=session
+            )
 
 
 _IS_UNPRICED = {"$eq": [{"$ifNull": ["$estimated_micros", "$reported_micros", None]}, None]}

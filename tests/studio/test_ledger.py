@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
@@ -409,3 +410,23 @@ def test_a_cap_is_told_in_the_readers_language(scope: Scope) -> None:
     assert scope.value not in chinese
     assert "费用上限" in chinese
     assert english.startswith("What ")
+
+
+@pytest.mark.parametrize(("caps", "is_one_at_a_time"), [({"total": "CNY 5"}, True), ({}, False)])
+def test_threads_take_turns_where_they_would_meet_at_a_counter(
+    books: Books, caps: dict[str, str], *, is_one_at_a_time: bool
+) -> None:
+    ledger, inside = books.under(**caps).ledger, threading.Barrier(2)
+
+    def meet() -> bool:
+        """Whether another thread came in while this one was there."""
+        with ledger.in_turn():
+            try:
+                inside.wait(timeout=0.5)
+            except threading.BrokenBarrierError:
+                return False
+            return True
+
+    with ThreadPoolExecutor(2) as pool:
+        met = [pool.submit(meet) for _ in range(2)]
+        assert [one.result() for one in met] == [not is_one_at_a_time] * 2
