@@ -71,7 +71,7 @@ class Studio:
         self.step_times = StepTimes(self.database["step_times"], self.loops, self.providers)
         self.statistics = Statistics(self.database["statistics"], self.loops)
         self.submissions = Submissions(self.database["jobs"])
-        self.deliveries = Deliveries(self.database["deliveries"], self.loops)
+        self.deliveries = Deliveries(self.database["deliveries"])
         self.received_callbacks = ReceivedCallbacks(self.database["callbacks"])
         self.request_counters = RequestCounters(self.loops)
 

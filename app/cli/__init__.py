@@ -13,6 +13,7 @@ from app.cli.doctor import doctor
 from app.cli.import_ import import_films
 from app.cli.queue import queue
 from app.cli.run import run
+from app.cli.webhooks import webhooks
 from app.cli.worker import worker
 
 
@@ -30,5 +31,5 @@ def main() -> None:
             os.environ[name] = value
 
 
-for command in (run, demo, api, worker, queue, import_films, doctor):
+for command in (run, demo, api, worker, queue, webhooks, import_films, doctor):
     main.add_command(command)
