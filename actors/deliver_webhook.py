@@ -49,7 +49,7 @@ studio.jobs.when_ended = announce
 @chore()
 def deliver_webhook(delivery_id: str) -> None:
     """Make one attempt, and come again where it was not the last."""
-    delivery = studio.deliveries.get(delivery_id).now()
+    delivery = studio.deliveries.load(delivery_id)
     if delivery is None or delivery.status is not DeliveryStatus.WAITING:
         return
     if not studio.settings.webhook_url:

@@ -19,7 +19,6 @@ from pymongo.client_session import ClientSession
 from studio.indexes import Index
 from studio.jobs import Job, JobStatus
 from studio.pipelines import JobKind
-from studio.reads import Loops, Read, Reads
 from studio.records import Document, Documents, Record, from_document, insert, new_id
 
 KEEP_S = 30 * 24 * 3600
@@ -49,8 +48,10 @@ class EndedJob(msgspec.Struct, frozen=True, kw_only=True):
     """What is told."""
 
     job_id: str
+    """Of the job."""
     artwork_id: str
     kind: JobKind
+    """Of the job."""
     status: JobStatus
     """How it ended. A job that failed may be tried again, and end again."""
     version: int
@@ -68,6 +69,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     job: EndedJob
     """What is told."""
     status: DeliveryStatus
+    """How far it is."""
     attempts: list[Attempt]
     """The oldest first."""
 
@@ -80,9 +82,8 @@ INDEXES = [
 
 
 class Deliveries:
-    def __init__(self, collection: Documents, loops: Loops) -> None:
+    def __init__(self, collection: Documents) -> None:
         self._collection = collection
-        self._reads = Reads(collection, loops, Delivery)
 
     def open(self, job: Job, *, session: ClientSession) -> Delivery:
         """Store that the end of a job is to be told."""
@@ -103,14 +104,17 @@ class Deliveries:
         }
         return from_document(insert(self._collection, fields, session=session), Delivery)
 
-    def get(self, delivery_id: str) -> Read[Delivery | None]:
-        """One of anybody's; for actors only."""
-        return self._reads.one({"_id": delivery_id})
+    def load(self, delivery_id: str) -> Delivery | None:
+        """A delivery about whoever's job; for actors only."""
+        document = self._collection.find_one({"_id": delivery_id})
+        return from_document(document, Delivery) if document else None
 
-    def list_newest(self, *, status: DeliveryStatus | None = None, limit: int) -> Read[list[Delivery]]:
-        """Those of everybody, for whoever runs the deployment."""
+    def list_newest(self, *, status: DeliveryStatus | None = None, limit: int) -> list[Delivery]:
+        """Those about everybody's jobs, for whoever runs the deployment."""
         query = {"status": status} if status else {}
-        return self._reads.many(query, sort=[("created_at", -1)], limit=limit)
+        return [
+            from_document(one, Delivery) for one in self._collection.find(query, limit=limit).sort("created_at", -1)
+        ]
 
     def note(
         self,

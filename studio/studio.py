@@ -75,7 +75,7 @@ class Studio:
         self.ledger = Ledger(self.database, settings)
         self.submissions = Submissions(self.database["jobs"], self.ledger)
         self.gates = Gates(self.database)
-        self.deliveries = Deliveries(self.database["deliveries"], self.loops)
+        self.deliveries = Deliveries(self.database["deliveries"])
         self.received_callbacks = ReceivedCallbacks(self.database["callbacks"])
         self.request_counters = RequestCounters(self.loops)
 

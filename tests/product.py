@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
         "VIDEO_PROVIDER": "fake",
         "FAKE_SERVICE": str(folder),
         "LOG_LEVEL": "WARNING",
+        "TASK_WEBHOOK_SECRETS": f"whsec_{b64encode(secrets.token_bytes(32)).decode()}",
         # Every test is at one address. Calls are counted as in production, and never too many.
         **dict.fromkeys(LIMITS, "1000000"),
     }

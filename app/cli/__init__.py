@@ -14,6 +14,7 @@ from app.cli.import_ import import_films
 from app.cli.queue import queue
 from app.cli.run import run
 from app.cli.spend import spend
+from app.cli.webhooks import webhooks
 from app.cli.worker import worker
 
 
@@ -31,5 +32,5 @@ def main() -> None:
             os.environ[name] = value
 
 
-for command in (run, demo, api, worker, queue, spend, import_films, doctor):
+for command in (run, demo, api, worker, queue, spend, webhooks, import_films, doctor):
     main.add_command(command)

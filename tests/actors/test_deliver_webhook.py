@@ -112,7 +112,7 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def deliveries_of(product: Product, job: Job) -> list[Delivery]:
-    found = product.studio.deliveries.list_newest(limit=1000).now()
+    found = product.studio.deliveries.list_newest(limit=1000)
     return [delivery for delivery in found if delivery.job.job_id == job.id]
 
 
@@ -130,7 +130,7 @@ def deliver(product: Product, delivery: Delivery) -> Delivery:
     from actors import deliver_webhook
 
     deliver_webhook.fn(delivery.id)
-    stored = product.studio.deliveries.get(delivery.id).now()
+    stored = product.studio.deliveries.load(delivery.id)
     assert stored is not None
     return stored
 
@@ -294,13 +294,23 @@ def test_a_receiver_that_comes_back_is_told_the_same_as_before(
         receiver.check(number)
 
 
-def test_an_erased_owner_is_told_of_no_more(product: Product, job: Job, receiver: Receiver) -> None:
-    from actors import deliver_webhook
-
-    delivery = end(product, job)
-    product.studio.database["deliveries"].delete_many({"owner": job.owner})
-    deliver_webhook.fn(delivery.id)
-    assert receiver.received == []
+@pytest.mark.usefixtures("worker")
+def test_with_a_client_what_was_to_be_told_about_it_is_erased(
+    client: Client, drawing: Path, product: Product, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("actors.erase_client"), "LOOK_AGAIN_MS", 100)
+    receiver.answers = [500] * 10
+    job_id = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})["jobId"]
+    assert [event["status"] for event in client.watch(job_id, patience_s=60)][-1] == "succeeded"
+    job = product.studio.jobs.load(job_id)
+    assert job is not None
+    [delivery] = deliveries_of(product, job)
+    # It waits for its second attempt.
+    eventually(lambda: product.broker.queues["default"].count_documents({"msg.args": delivery.id, "state": "DELAYED"}))
+    receipt = client._api.delete("/api/v1/privacy/data").json()
+    eventually(lambda: client.get(f"/api/v1/privacy/receipts/{receipt['receiptId']}")["status"] == "erased")
+    assert deliveries_of(product, job) == []
+    assert product.broker.queues["default"].count_documents({"msg.args": delivery.id}) == 0
 
 
 def test_while_the_database_is_away_nothing_is_sent(
@@ -314,7 +324,7 @@ def test_while_the_database_is_away_nothing_is_sent(
     waits: list[float] = []
     monkeypatch.setattr("actors.waiting.reschedule_current", lambda **asked: waits.append(asked["delay_ms"]))
     with monkeypatch.context() as patch:
-        patch.setattr(product.studio.deliveries, "get", away)
+        patch.setattr(product.studio.deliveries, "load", away)
         from actors import deliver_webhook
 
         deliver_webhook.fn(delivery.id)

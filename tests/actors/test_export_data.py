@@ -49,6 +49,9 @@ def test_an_export_holds_everything_and_can_be_checked(
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
     for _ in client.watch(job["jobId"], patience_s=60):
         pass
+    ended = product.studio.jobs.load(job["jobId"])
+    assert ended is not None
+    run_in_transaction(product.studio.client, lambda session: product.studio.deliveries.open(ended, session=session))
     waiting = put(client, picture())
     client.post("/grow/profile", {"nickname": "Fox"})
     product.studio.consents.decide(traces.owner, {Purpose.REPORTS: True}, notice_version="1")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,26 @@ def test_our_own_word_for_the_mode_goes_before_the_other(monkeypatch: pytest.Mon
     monkeypatch.setenv("NODE_ENV", "development")
     monkeypatch.setenv("APP_MODE", "production")
     assert Settings().app_mode is AppMode.PRODUCTION
+
+
+def test_what_is_told_elsewhere_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_URL", "https://mine.example/ended?from=huaban")
+    with pytest.raises(ValidationError, match="WEBHOOK_SECRETS"):
+        Settings()
+    monkeypatch.setenv("WEBHOOK_SECRETS", f"whsec_{b64encode(bytes(range(24))).decode()}")
+    assert Settings().webhook_url.startswith("https://mine.example")
+    for url in ("mine.example", "ftp://mine.example", "https://me:password@mine.example/", "https://mine example/"):
+        monkeypatch.setenv("WEBHOOK_URL", url)
+        with pytest.raises(ValidationError) as refused:
+            Settings()
+        assert "password@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["WEBHOOK_SECRETS", "TASK_WEBHOOK_SECRETS"])
+def test_a_webhooks_secret_that_protects_nothing_is_refused_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "whsec_c2hvcnQ=")
+    with pytest.raises(ValidationError, match="random bytes") as refused:
+        Settings()
+    assert "c2hvcnQ" not in str(refused.value)
