@@ -90,6 +90,17 @@ class Meaning(StrEnum):
     """It has a fault of its own, and surely did not accept."""
     UNCLEAR = "unclear"
     """It may have accepted all the same."""
+    MISSING = "missing"
+    """It knows of no such task, or not any more."""
+    FAILED = "failed"
+    """It accepted, and could not make it, for reasons of its own."""
+
+
+class Missing(StudioError):
+    """The service knows of no such task, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__("CLIP_GONE")
 
 
 Reader = Callable[[Answer], Meaning | None]
@@ -163,7 +174,7 @@ class Api:
             raise self.failure(meaning, answer, unclear=unclear)
         return answer
 
-    def failure(  # noqa: PLR0911 (one line for each meaning)
+    def failure(  # noqa: C901, PLR0911 (one line for each meaning)
         self, meaning: Meaning, answer: Answer, *, unclear: Exception | None = None
     ) -> Exception:
         """The exception that an answer comes to: for a task that failed, too."""
@@ -174,7 +185,11 @@ class Api:
             case Meaning.NO_MODEL:
                 return model_unknown(self.card, self.capability, answer.asked_model or self.offer.model)
             case Meaning.ACCOUNT:
-                return StudioError("PROVIDER_ACCOUNT", provider=title, setting=" / ".join(self.card.keys) or "–")
+                return StudioError(
+                    "PROVIDER_ACCOUNT",
+                    provider=title,
+                    setting=" / ".join((*self.card.keys, *self.card.optional_keys)) or "–",
+                )
             case Meaning.SPENT:
                 return StudioError("PROVIDER_QUOTA", provider=title)
             case Meaning.BUSY:
@@ -185,6 +200,10 @@ class Api:
                 return Away(f"{name}: HTTP {answer.status}", retry_after_s=answer.retry_after_s)
             case Meaning.REFUSED:
                 return StudioError("PROVIDER_REFUSED")
+            case Meaning.MISSING:
+                return Missing()
+            case Meaning.FAILED:
+                return StudioError("RENDER_FAILED")
             case Meaning.UNCLEAR:
                 return unclear or Away(f"{name}: HTTP {answer.status}", retry_after_s=answer.retry_after_s)
 

@@ -6,7 +6,7 @@ the HTTP status; the message is for its own people, and may quote what was sent.
 
 from __future__ import annotations
 
-from studio.providers.api import Answer, Api, Meaning
+from studio.providers.api import Answer, Api, Meaning, Reader
 from studio.providers.cards import Card
 from studio.providers.interfaces import Capability
 
@@ -31,11 +31,6 @@ _MEANINGS = {
 }
 
 
-def api(card: Card, capability: Capability) -> Api:
-    headers = {"Authorization": f"Bearer {card.secret(KEY)}"}
-    return Api(card, capability, headers=lambda: headers, reader=read)
-
-
 def read(answer: Answer) -> Meaning | None:
     """What an answer that is no success means."""
     error = answer.body.get("error")
@@ -53,3 +48,8 @@ def meaning_of(code: str) -> Meaning | None:
     if "Sensitive" in code or "RiskDetection" in code:
         return Meaning.REJECTED
     return _MEANINGS.get(code) or _MEANINGS.get(code.partition(".")[0])
+
+
+def api(card: Card, capability: Capability, *, reader: Reader = read) -> Api:
+    headers = {"Authorization": f"Bearer {card.secret(KEY)}"}
+    return Api(card, capability, headers=lambda: headers, reader=reader)

@@ -143,6 +143,8 @@ class Simulator:
         """What was accepted, by id."""
         self.film = b""
         """What a finished task has made."""
+        self.said: set[str] = set()
+        """All sentences of its answers to requests that met a fault: none of them may reach people."""
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self._lock = threading.Lock()
         routes = (getattr(getattr(type(self), name), "route", None) for name in dir(type(self)))
@@ -237,7 +239,10 @@ class Simulator:
                 self.requests.append((name, request))
                 fault = self._faults[name].popleft() if self._faults[name] else None
             self._at_hand.fault = fault
-            return self._with(fault, lambda: getattr(self, attribute)(request, **match.groupdict())), fault  # noqa: B023
+            reply = self._with(fault, lambda: getattr(self, attribute)(request, **match.groupdict()))  # noqa: B023
+            if fault and reply and not isinstance(reply.body, bytes):
+                self.said.update(sentences_in(reply.body))
+            return reply, fault
         return Reply(404, {"error": f"the simulator of {self.name} has no {request.method} {request.path}"}), None
 
     def _with(self, fault: Fault | None, reply: Callable[[], Reply]) -> Reply | None:
@@ -269,6 +274,19 @@ _REFUSALS: dict[Fault | None, Callable[[Simulator], Reply]] = {
     Fault.NO_MODEL: lambda simulator: simulator.no_model(),
     Fault.EXPIRED: lambda simulator: simulator.expired(),
 }
+
+
+def sentences_in(body: Any) -> Iterator[str]:
+    """The strings of an answer that are more than a word."""
+    match body:
+        case str() if " " in body:
+            yield body
+        case dict():
+            for value in body.values():
+                yield from sentences_in(value)
+        case list():
+            for value in body:
+                yield from sentences_in(value)
 
 
 class _Server(ThreadingHTTPServer):

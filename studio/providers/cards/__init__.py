@@ -61,6 +61,8 @@ class ClipModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     picture: PictureLimits
     micros_per_second: dict[str, int] = {}
     """By resolution, "" where it offers none. Empty: no price is known."""
+    micros_per_million_tokens: int | None = None
+    """Where the tokens of what came out are charged, and reported afterwards; the seconds are the estimate then."""
     traits: frozenset[str] = frozenset()
     """Words that only its adapter understands."""
 
@@ -138,6 +140,8 @@ class Offer(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class ClipOffer(Offer, frozen=True, kw_only=True):
     models: dict[str, ClipModel]
+    micros_per_unit: int | None = None
+    """What one of the service's own units (a credit, a unit of a pack) costs, where it reports its price in those."""
 
 
 class PictureOffer(Offer, frozen=True, kw_only=True):
@@ -164,6 +168,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     base_url: str
     keys: tuple[str, ...] = ()
     """The environment variables without which it cannot be used: its keys."""
+    optional_keys: tuple[str, ...] = ()
+    """Others that are as secret, and may be left out."""
     currency: str = ""
     """In which it charges: CNY, USD. "" where nothing is ever charged."""
     sources: tuple[str, ...] = ()
@@ -213,7 +219,7 @@ def load(name: str, settings: Settings) -> Card:
         for field, ending in (("model", "MODEL"), ("concurrent", "CONCURRENT"), ("per_minute", "PER_MINUTE")):
             if value := settings.variable(f"{prefix}_{word}_{ending}"):
                 offer[field] = value if field == "model" else _whole(f"{prefix}_{word}_{ending}", value)
-    variables = {*data.get("keys", ()), f"{prefix}_WEBHOOK_SECRET"}
+    variables = {*data.get("keys", ()), *data.get("optional_keys", ()), f"{prefix}_WEBHOOK_SECRET"}
     secrets = {variable: SecretStr(value) for variable in variables if (value := settings.variable(variable))}
     try:
         return msgspec.structs.replace(msgspec.convert(data, Card), name=name, secrets=secrets)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from studio.providers.local_transcriber import LocalTranscriber
 from studio.providers.interfaces import Heard
+from studio.providers.local_transcriber import LocalTranscriber
 from studio.settings import Settings
 from tests.studio.made import FolderStore
 

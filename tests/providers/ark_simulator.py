@@ -1,0 +1,9 @@
+"""Volcengine Ark, with all that is simulated of it."""
+
+from __future__ import annotations
+
+from tests.providers.ark_video import ArkVideo
+
+
+class ArkSimulator(ArkVideo):
+    """Videos."""
