@@ -25,7 +25,7 @@ def submit_video(job: Job) -> Outcome:
     match job.submission:
         case Submission(state=SubmissionState.ACCEPTED):
             return Done()
-        case Submission(state=SubmissionState.SENDING) as sent:
+        case Submission(state=SubmissionState.SENDING) | Submission(hinted_id=str()) as sent:
             # Where it surely was not accepted, that is noted, and the next run makes the call once more.
             return _waiting_for(job, sent.provider) if look_up(job, sent) else LookAgain(after_s=0)
         case unsent:

@@ -50,6 +50,7 @@ class EndedJob(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     """Of the job."""
     artwork_id: str
+    """What it was made for."""
     kind: JobKind
     """Of the job."""
     status: JobStatus

@@ -111,7 +111,7 @@ class Resolution(Payload, frozen=True, kw_only=True):
     """What a person decides about a paid call of which nobody can know whether it was accepted."""
 
     decision: Decision
-    provider_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    known_as: Annotated[str, Meta(max_length=128, pattern=r"^[A-Za-z0-9_-]+(?!\n)$")] | None = None
     """With `accepted`: the id under which the provider's own pages show it."""
 
 
@@ -136,12 +136,12 @@ async def resolve_job(
     """
     job = await _find(studio, owner, job_id)
     is_of_clip = job.submission is not None and job.submission.capability is Capability.ANIMATOR
-    if (data.decision is Decision.ACCEPTED) is not (data.provider_id is not None):
-        raise ValidationException(extra=[{"key": "providerId"}])
+    if (data.decision is Decision.ACCEPTED) is not (data.known_as is not None):
+        raise ValidationException(extra=[{"key": "knownAs"}])
     if data.decision is Decision.ACCEPTED and job.submission and not is_of_clip:
         # Words that were lost are nowhere to be fetched.
         raise ValidationException(extra=[{"key": "decision"}])
-    resolve = partial(wishes.resolve, job, data.decision, provider_id=data.provider_id, request_id=id_of(request))
+    resolve = partial(wishes.resolve, job, data.decision, provider_id=data.known_as, request_id=id_of(request))
     return await accepted(await to_thread.run_sync(resolve), request, forecasts)
 
 

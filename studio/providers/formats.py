@@ -22,6 +22,7 @@ class ClipWishes(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     """With which model of that provider."""
     seconds: int | None = None
+    """How long it is to last."""
     ratio: str | None = None
     """Width to height: 16:9."""
     resolution: str | None = None

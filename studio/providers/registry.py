@@ -116,6 +116,9 @@ class Providers:
                 card = self.card(name)
                 if card and (missing := card.missing_keys()):
                     raise ValueError(f"{setting.upper()}={name} needs {' and '.join(missing)}.")
+                if card:
+                    # One that cannot work here says so when it is made.
+                    self.named(capability, name)
                 require_countable(settings, capability, card)
 
     def preferred(self, capability: Capability) -> tuple[str, ...]:
@@ -208,7 +211,8 @@ class Providers:
                 value = getattr(wishes, field)
                 if value is not None:
                     # Its films are as long as their story and have the drawing's shape.
-                    words = {"provider": name, "model": name, "field": field, "value": str(value)[:20], "nearest": "–"}
-                    raise StudioError("CLIP_NOT_OFFERED", **words)
+                    raise StudioError(
+                        "CLIP_NOT_OFFERED", provider=name, model=name, field=field, value=str(value)[:20], nearest="–"
+                    )
             return None
         return settle(card, card.animator, wishes, drawing_ratio=drawing_ratio)

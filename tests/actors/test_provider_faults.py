@@ -51,6 +51,10 @@ OUTCOMES: dict[tuple[str, Fault], tuple[str, str | None]] = {
 SPECIAL: dict[tuple[str, str, Fault], tuple[str, str | None]] = {
     # It says itself that these are never accepted.
     ("runway", "create", Fault.GATEWAY): DONE,
+    # A look at a finished task tells a new address.
+    ("runway", "download", Fault.EXPIRED): DONE,
+    # Whatever stands behind the queue may have failed after it was asked.
+    ("pika", "create", Fault.BROKEN): IN_DOUBT,
     # It tells no reason in words that a program could read.
     ("runway", "create", Fault.REJECTED): ("failed", "PROVIDER_REFUSED"),
 }
