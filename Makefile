@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.ready-to-bench
 FUZZ_READY := .venv-fuzz/.ready
+CONTRACT_READY := .venv-contract/.ready
 
 # Handed on by environment, so that a story may hold any character that the shell would read; `value` keeps make from
 # reading its "$". Only what was given is handed on: an empty PORT is not the same as none.
@@ -12,7 +13,7 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test soak fuzz check docs postman postman-run bench clean
+.PHONY: help install demo run test soak fuzz contract check docs postman postman-run bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -33,6 +34,13 @@ $(FUZZ_READY): tests/fuzz/requirements.txt
 	@.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+$(CONTRACT_READY): tests/contract/requirements.txt pyproject.toml constraints.txt
+	@test -x .venv-contract/bin/python || $(PYTHON) -m venv .venv-contract
+	@echo "Installing the services' own clients into .venv-contract (once, about two minutes) ..."
+	@.venv-contract/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--requirement $< --editable .
+	@touch $@
+
 install: $(READY)  ## Make .venv with everything in it
 
 demo: $(READY)  ## A drawing and a spoken story become demo.mp4 (DRAWING=, AUDIO=, STORY=, TITLE= for your own)
@@ -50,6 +58,9 @@ soak: $(READY)  ## Let worker processes and servers of the queue fail for a long
 fuzz: $(READY) $(FUZZ_READY)  ## Let Schemathesis loose on the API (FUZZ_S=90 seconds, SEED= to repeat a run)
 	@$(BIN)/python -m tests.fuzz --schemathesis .venv-fuzz/bin/schemathesis \
 		--seconds $(or $(FUZZ_S),90) $(if $(SEED),--seed $(SEED))
+
+contract: $(CONTRACT_READY)  ## Let the services' own clients talk to the simulators that the providers are tested on
+	@.venv-contract/bin/python -m pytest -q -c tests/contract/pytest.ini --rootdir=. tests/contract
 
 check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -71,4 +82,4 @@ bench: $(BENCH_READY)  ## Print the figures of this machine, and of the queue be
 	@$(BIN)/python -m bench
 
 clean:  ## Remove .venv and caches (data in .huaban stays)
-	rm -rf $(VENV) .venv-fuzz build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .venv-fuzz .venv-contract build *.egg-info .mypy_cache .ruff_cache .pytest_cache

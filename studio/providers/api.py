@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
@@ -219,6 +219,13 @@ class Api:
             outcome=outcome,
             ms=round(1000 * (time.monotonic() - began)),
         )
+
+
+class Service(Protocol):
+    """The module of a service that does several things."""
+
+    def api(self, card: Card, capability: Capability) -> Api:
+        """How to talk to it."""
 
 
 def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for each status)

@@ -6,6 +6,8 @@ Its own API answers `{"code", "message", "request_id"}`, sometimes with HTTP 200
 
 from __future__ import annotations
 
+import msgspec
+
 from studio.providers.api import Answer, Api, Meaning
 from studio.providers.cards import Card
 from studio.providers.interfaces import Capability
@@ -27,6 +29,8 @@ _MEANINGS = {
     "model_not_found": Meaning.NO_MODEL,
     "Throttling": Meaning.BUSY,
 }
+# Its own faults, which otherwise have a status that says as much.
+_FAULTS = {"InternalError", "ServiceUnavailable", "GatewayTimeout", "RequestTimeOut"}
 # Tokens of a minute, which come again; or a free quota, which does not.
 _QUOTA = {"Throttling.AllocationQuota", "insufficient_quota"}
 
@@ -46,10 +50,58 @@ def read(answer: Answer) -> Meaning | None:
         return None
     if code in _QUOTA:
         return Meaning.SPENT if "free" in str(told.get("message")).lower() else Meaning.FULL
-    # A refusal may come with HTTP 200.
-    return meaning_of(code) or (Meaning.REFUSED if answer.status < 400 else None)
+    # What stands in between may say all of this with HTTP 200.
+    return meaning_of(code) or (_by_word(code) if answer.status < 400 else None)
+
+
+def _by_word(code: str) -> Meaning:
+    return Meaning.AWAY if code in _FAULTS else Meaning.REFUSED
 
 
 def meaning_of(code: str) -> Meaning | None:
     """What an error's code means, of an answer or of a task that failed."""
     return _MEANINGS.get(code) or _MEANINGS.get(code.partition(".")[0])
+
+
+class _Part(msgspec.Struct):
+    image: str = ""
+
+
+class _Message(msgspec.Struct):
+    content: list[_Part] = []
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+
+
+class _Result(msgspec.Struct):
+    url: str = ""
+    code: str | None = None
+
+
+class Painting(msgspec.Struct):
+    """What `output` tells of a picture, in the older shape (`results`) and in that of a conversation (`choices`)."""
+
+    task_id: str = ""
+    task_status: str = ""
+    code: str | None = None
+    """Why a task failed."""
+    results: list[_Result] = []
+    choices: list[_Choice] = []
+
+    @property
+    def url(self) -> str:
+        """Where the picture is; "" while there is none. It stands beside other parts, such as a rewritten prompt."""
+        parts = [part.image for choice in self.choices for part in choice.message.content]
+        return next(filter(None, [*(result.url for result in self.results), *parts]), "")
+
+    @property
+    def failure(self) -> str:
+        """The code of what went wrong; "" where nothing did. A single picture may fail in a task that succeeded."""
+        return next(filter(None, [self.code, *(result.code for result in self.results)]), "")
+
+
+def painting(answer: Answer) -> Painting:
+    """What an answer tells of a picture. Raises ValueError where it cannot be read."""
+    return msgspec.convert(answer.json().get("output"), Painting)

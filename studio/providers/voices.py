@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from studio.errors import StudioError
 from studio.media import sound
 from studio.objects import ObjectStore
 from studio.providers import cards
-from studio.providers.api import Api
+from studio.providers.api import Service
 from studio.providers.at_once import MakesAtOnce
-from studio.providers.cards import Card, VoiceModel, VoiceOffer
+from studio.providers.cards import VoiceModel, VoiceOffer
 from studio.providers.downloads import Downloads
 from studio.providers.interfaces import Capability, SpeechRequest
 from studio.settings import Settings
 
 LONGEST_S = 3600
 """Of what is spoken: longer than any text that a card lets through."""
-
-
-class Service(Protocol):
-    """The module of a service."""
-
-    def api(self, card: Card, capability: Capability) -> Api:
-        """How to talk to it."""
 
 
 class PaidVoice(MakesAtOnce[SpeechRequest]):
