@@ -116,10 +116,10 @@ class Providers:
                 card = self.card(name)
                 if card and (missing := card.missing_keys()):
                     raise ValueError(f"{setting.upper()}={name} needs {' and '.join(missing)}.")
+                require_countable(settings, capability, card)
                 if card:
                     # One that cannot work here says so when it is made.
                     self.named(capability, name)
-                require_countable(settings, capability, card)
 
     def preferred(self, capability: Capability) -> tuple[str, ...]:
         """The names of the providers that the settings choose, the preferred one first."""
