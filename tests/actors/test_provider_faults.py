@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from app.client import Client
-from studio.providers import Providers
-from studio.settings import Settings
 from tests.product import Product, new_artwork
-from tests.providers.simulator import Fault, Simulator
+from tests.providers.choosing import filming
+from tests.providers.simulator import Fault
 from tests.providers.simulators import ANIMATORS
 from tests.waiting import eventually
 
@@ -67,26 +64,7 @@ def wanted(provider: str, operation: str, fault: Fault) -> tuple[str, str | None
     return special or (DONE if usual == IN_DOUBT and provider in KNOWS else usual)
 
 
-@contextmanager
-def made_by(provider: str, product: Product, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Simulator]:
-    """The product with this provider for its films, and the service as it is simulated."""
-    simulator = ANIMATORS[provider]()
-    simulator.film = product.service.clip.read_bytes()
-    with simulator.running():
-        cards = folder / "cards"
-        cards.mkdir()
-        (cards / f"{provider}.toml").write_text("[animator]\nunknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n")
-        for name, value in simulator.env().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("VIDEO_PROVIDER", provider)
-        monkeypatch.setenv("PROVIDER_CARDS", str(cards))
-        settings = Settings()
-        monkeypatch.setattr(product.studio, "providers", Providers(settings, product.studio.objects))
-        for name in ("gates", "gate_places"):
-            product.studio.database[name].delete_many({})
-        product.studio.gates._believed.clear()
-        yield simulator
-
+CARD = "unknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n"
 
 CASES = [
     pytest.param(provider, operation, fault, id=f"{provider}-{operation}-{fault}")
@@ -110,7 +88,8 @@ def test_a_fault_of_a_provider_comes_to_this(
     operation: str,
     fault: Fault,
 ) -> None:
-    with made_by(provider, product, monkeypatch, tmp_path) as simulator:
+    with filming(product, monkeypatch, tmp_path, {provider: CARD}) as simulators:
+        simulator = simulators[provider]
         if fault is Fault.NEVER:
             monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.3)
         simulator.fail(operation, fault)
