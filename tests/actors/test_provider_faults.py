@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dramatiq
 import pytest
 
 from app.client import Client
-from studio.providers import Providers, Reading
+from studio.providers import Reading
 from studio.providers.local_seer import LocalSeer
-from studio.settings import Settings
 from tests.product import Product, new_client
-from tests.providers.simulator import Fault, Simulator
+from tests.providers.choosing import filming
+from tests.providers.simulator import Fault
 from tests.providers.simulators import ANIMATORS
 from tests.waiting import eventually
 
@@ -86,29 +85,7 @@ def family(web: str, drawing: Path) -> Iterator[tuple[Client, str]]:
         yield client, client.upload(drawing, "image")["mediaAssetId"]
 
 
-@contextmanager
-def made_by(provider: str, product: Product, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Simulator]:
-    """The product with this provider for its films, and the service as it is simulated."""
-    simulator = ANIMATORS[provider]()
-    simulator.film = product.service.clip.read_bytes()
-    with simulator.running():
-        cards = folder / "cards"
-        cards.mkdir()
-        (cards / f"{provider}.toml").write_text("[animator]\nunknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n")
-        for name, value in simulator.env().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("VIDEO_PROVIDER", provider)
-        monkeypatch.setenv("PROVIDER_CARDS", str(cards))
-        # The reading of a drawing, which comes after the film, is not what this is about.
-        monkeypatch.setattr(LocalSeer, "read", lambda *_arguments, **_named: READING)
-        monkeypatch.setattr("actors.waiting.SOONEST_S", 0.05)
-        monkeypatch.setattr("studio.gates.gates.BUSY_S", 0.05)
-        monkeypatch.setattr(product.studio, "providers", Providers(Settings(), product.studio.objects))
-        for name in ("gates", "gate_places"):
-            product.studio.database[name].delete_many({})
-        product.studio.gates._believed.clear()
-        yield simulator
-
+CARD = "unknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n"
 
 CASES = [
     pytest.param(provider, operation, fault, id=f"{provider}-{operation}-{fault}")
@@ -132,7 +109,12 @@ def test_a_fault_of_a_provider_comes_to_this(
     fault: Fault,
 ) -> None:
     client, cover_asset_id = family
-    with made_by(provider, product, monkeypatch, tmp_path) as simulator:
+    # The reading of a drawing, which comes after the film, is not what this is about.
+    monkeypatch.setattr(LocalSeer, "read", lambda *_arguments, **_named: READING)
+    monkeypatch.setattr("actors.waiting.SOONEST_S", 0.05)
+    monkeypatch.setattr("studio.gates.gates.BUSY_S", 0.05)
+    with filming(product, monkeypatch, tmp_path, {provider: CARD}) as simulators:
+        simulator = simulators[provider]
         if fault is Fault.NEVER:
             monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.3)
         simulator.fail(operation, fault)
