@@ -72,13 +72,19 @@ def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> 
     with opened(path, _film_container(path, unreadable), unreadable=unreadable) as media:
         track = _picture_track(media, unreadable)
         seconds = _seconds(media, track)
-        frames = [_frame_at(media, track, seconds * fraction) for fraction in POSTER_AT]
-        stills = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in frames if frame]
+        frames = (_frame_at(media, track, seconds * fraction) for fraction in POSTER_AT)
+        # Each is made small before the next is decoded: a picture of 4K takes 25 MB.
+        stills = [_still(frame) for frame in frames if frame]
     if not stills:
         raise StudioError(unreadable)
     still = max(stills, key=_detail)
-    still.thumbnail((POSTER_SIDE, POSTER_SIDE))
     still.save(target, "JPEG", quality=JPEG_QUALITY)
+
+
+def _still(frame: av.VideoFrame) -> Image.Image:
+    shrink = max(1.0, max(frame.width, frame.height) / POSTER_SIDE)
+    width, height = (max(1, round(side / shrink)) for side in (frame.width, frame.height))
+    return Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"))
 
 
 def _detail(picture: Image.Image) -> float:
