@@ -74,12 +74,18 @@ def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> 
         track = _picture_track(media, unreadable)
         seconds = _seconds(media, track)
         frames = _frames_at(media, track, [seconds * fraction for fraction in POSTER_AT])
-        stills = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in frames if frame]
+        # Each is made small before the next is decoded: a picture of 4K takes 25 MB.
+        stills = [_still(frame) for frame in frames if frame]
     if not stills:
         raise StudioError(unreadable)
     still = max(stills, key=_detail)
-    still.thumbnail((POSTER_SIDE, POSTER_SIDE))
     still.save(target, "JPEG", quality=JPEG_QUALITY)
+
+
+def _still(frame: av.VideoFrame) -> Image.Image:
+    shrink = max(1.0, max(frame.width, frame.height) / POSTER_SIDE)
+    width, height = (max(1, round(side / shrink)) for side in (frame.width, frame.height))
+    return Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"))
 
 
 def _detail(picture: Image.Image) -> float:
@@ -119,29 +125,29 @@ def _frame_at(media: InputContainer, track: VideoStream, seconds: float) -> av.V
 
     Another one is the answer when the film is shorter, or the way there too long: the last one that was reached.
     """
-    return _frames_at(media, track, [seconds])[0]
+    return next(_frames_at(media, track, [seconds]))
 
 
-def _frames_at(media: InputContainer, track: VideoStream, moments: Sequence[float]) -> list[av.VideoFrame | None]:
+def _frames_at(media: InputContainer, track: VideoStream, moments: Sequence[float]) -> Iterator[av.VideoFrame | None]:
     """The same for several times, in their order.
 
     It goes on from one to the next, unless a key picture lies between them: then the way from there is shorter. Clips
     of a few seconds have only the one that they begin with.
     """
     keys = [float(entry.timestamp * (track.time_base or 0)) for entry in track.index_entries if entry.is_keyframe]
-    frames: list[av.VideoFrame | None] = []
     decoding: Iterator[av.VideoFrame] | None = None
+    before: av.VideoFrame | None = None
     for moment in moments:
-        before = frames[-1] if frames else None
-        is_shorter = before is None or before.time is None or any(before.time < key <= moment for key in keys)
+        last = before
+        is_shorter = last is None or last.time is None or any(last.time < key <= moment for key in keys)
         try:
             if decoding is None or is_shorter or not keys:
                 media.seek(int(moment * av.time_base))
-                decoding, before = media.decode(track), None
-            frames.append(_reached(decoding, moment, before))
+                decoding, last = media.decode(track), None
+            before = _reached(decoding, moment, last)
         except FFmpegError:
-            frames.append(None)
-    return frames
+            before = None
+        yield before
 
 
 def _reached(decoding: Iterator[av.VideoFrame], moment: float, frame: av.VideoFrame | None) -> av.VideoFrame | None:
