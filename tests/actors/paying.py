@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -15,10 +15,12 @@ from app.client import Client, Json
 from broker import run_in_transaction
 from studio.jobs import Job
 from studio.ledger import Ledger
-from studio.providers import Capability, PaidCall, Pending, Providers, Words
+from studio.providers import AnimationRequest, Capability, PaidCall, Pending, Providers, Words
 from studio.settings import Settings
 from tests.product import Product, new_artwork
 from tests.waiting import eventually
+
+T = TypeVar("T")
 
 PRICE = 500
 """In micros: what an answer costs at most, by the cards."""
@@ -60,6 +62,41 @@ class PaidWriter:
         if isinstance(said.what, Exception):
             raise said.what
         return said.what
+
+
+class PaidAnimator:
+    """Takes clips, or does what it was told to instead; it knows of a call whose answer was lost what it is told."""
+
+    is_free = False
+    limit_s = 60.0
+
+    def __init__(self, name: str, *does: str | Exception, knows: tuple[str | Exception | None, ...] = ()) -> None:
+        self.name = name
+        self.will_do = deque(does)
+        self.knows = deque(knows)
+        self.keys: list[str] = []
+        """Of the calls that were made."""
+
+    def estimate(self, _request: AnimationRequest) -> int:
+        return PRICE
+
+    def submit(self, _request: AnimationRequest, *, idempotency_key: str) -> str:
+        self.keys.append(idempotency_key)
+        return _said(self.will_do.popleft())
+
+    def reconcile(self, _request: AnimationRequest, *, idempotency_key: str, age_s: float) -> str | None:
+        assert idempotency_key in self.keys, "nothing else is looked up"
+        assert age_s >= 0
+        return _said(self.knows.popleft())
+
+    def recognises(self, provider_id: str, _request: AnimationRequest, *, idempotency_key: str) -> bool:
+        return provider_id == f"task-{idempotency_key}"
+
+
+def _said(what: T | Exception) -> T:
+    if isinstance(what, Exception):
+        raise what
+    return what
 
 
 @dataclass
@@ -108,8 +145,8 @@ class Desk:
             self.product.studio.database[places].delete_many({})
         self.product.studio.gates._believed.clear()
 
-    def order(self, *, story: str = "A fox flies.", **wanted: str) -> None:
-        self.artwork_id = new_artwork(self.client, self.drawing, story=story)["artworkId"]
+    def order(self, **wanted: str) -> None:
+        self.artwork_id = self.artwork_id or new_artwork(self.client, self.drawing)["artworkId"]
         order = {"artworkId": self.artwork_id, **wanted}
         self.job_id = self.client.post("/generation/jobs", order)["jobId"]
 
