@@ -250,10 +250,11 @@ class Submissions:
             self._ledger.refund(submission.id, session=session)
 
     def doubt(self, job: Job, *, session: ClientSession) -> None:
-        """Note in the books that nobody knows whether a job's call was accepted."""
+        """Note in the books that nobody knows whether the calls that a job leaves behind are charged."""
         stored = self._collection.find_one({"_id": job.id}, {"submissions": 1}, session=session) or {}
         for submission in msgspec.convert(stored.get("submissions", []), list[Submission]):
-            if submission.state is SubmissionState.SENDING and not submission.is_free:
+            is_left = submission.state in (SubmissionState.SENDING, SubmissionState.ACCEPTED)
+            if is_left and not submission.is_free:
                 self._ledger.doubt(submission.id, session=session)
 
     def give_up(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
