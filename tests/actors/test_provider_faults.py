@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dramatiq
@@ -14,7 +15,7 @@ from studio.providers import Reading
 from studio.providers.local_seer import LocalSeer
 from tests.product import Product, new_client
 from tests.providers.choosing import filming
-from tests.providers.simulator import Fault
+from tests.providers.simulator import Fault, Simulator
 from tests.providers.simulators import ANIMATORS
 from tests.waiting import eventually
 
@@ -85,7 +86,17 @@ def family(web: str, drawing: Path) -> Iterator[tuple[Client, str]]:
         yield client, client.upload(drawing, "image")["mediaAssetId"]
 
 
-CARD = "unknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n"
+@contextmanager
+def made_by(provider: str, product: Product, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Simulator]:
+    """The product with this provider for its films, and the service as it is simulated."""
+    card = "unknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n"
+    with filming(product, monkeypatch, folder, {provider: card}) as simulators:
+        # The reading of a drawing, which comes after the film, is not what this is about.
+        monkeypatch.setattr(LocalSeer, "read", lambda *_arguments, **_named: READING)
+        monkeypatch.setattr("actors.waiting.SOONEST_S", 0.05)
+        monkeypatch.setattr("studio.gates.gates.BUSY_S", 0.05)
+        yield simulators[provider]
+
 
 CASES = [
     pytest.param(provider, operation, fault, id=f"{provider}-{operation}-{fault}")
@@ -109,12 +120,7 @@ def test_a_fault_of_a_provider_comes_to_this(
     fault: Fault,
 ) -> None:
     client, cover_asset_id = family
-    # The reading of a drawing, which comes after the film, is not what this is about.
-    monkeypatch.setattr(LocalSeer, "read", lambda *_arguments, **_named: READING)
-    monkeypatch.setattr("actors.waiting.SOONEST_S", 0.05)
-    monkeypatch.setattr("studio.gates.gates.BUSY_S", 0.05)
-    with filming(product, monkeypatch, tmp_path, {provider: CARD}) as simulators:
-        simulator = simulators[provider]
+    with made_by(provider, product, monkeypatch, tmp_path) as simulator:
         if fault is Fault.NEVER:
             monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.3)
         simulator.fail(operation, fault)

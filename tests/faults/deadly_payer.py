@@ -4,9 +4,9 @@ While a job's submission runs, every call of a function is counted, of Python's 
 the process kills itself. So it dies anywhere. The calls are counted anew from each of these events on, so that a point
 stays where it was drawn, although a process has more to do when it submits for the first time:
 
-    asked       the step has begun; nothing is stored
-    intended    the intent is stored; nothing was sent
-    sent        the request is with the provider; its answer is not read
+    asked       the step has begun; nothing is stored at first, and in the end the intent
+    intended    it is stored; nothing was sent at first, and in the end the whole request
+    sent        the request is on its way, or its answer is
     answered    it was read; nothing is stored of it at first, and in the end everything
 
 The folder FATES has a file for each artwork whose film is to be died for, with the event and the number of calls after

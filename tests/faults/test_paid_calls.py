@@ -31,7 +31,7 @@ POINTS_PER_EVENT = 5
 # By a lookup, or by an id of ours that counts once, what became of a lost answer can be known.
 KNOW = {"ark", "kling", "kling-legacy", "node"}
 CARD = "unknown_for_s = 1.0\nlook_every_s = 0.1\nlimit_s = 120.0\nper_minute = 60000\n"
-END_LIMIT_S = 150
+END_LIMIT_S = 240
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,12 @@ class Studio:
 
     def order(self, provider: str, mark: str, fate: str = "") -> Film:
         """Order a film; `fate` is where its worker will die."""
-        artwork = new_artwork(self.client, self.drawing, story=f"A fox flies over {mark}.")
+        # A drawing of its own: two artworks of the same media are one.
+        artwork_id = new_artwork(self.client, self.drawing, story=f"A fox flies over {mark}.")["artworkId"]
         if fate:
-            (self.fates / artwork["artworkId"]).write_text(fate)
-        order = {"artworkId": artwork["artworkId"], "provider": provider}
-        job = self.client.post("/generation/jobs", order)
-        return Film(provider, artwork["artworkId"], job["jobId"], mark, fate.partition(" ")[0])
+            (self.fates / artwork_id).write_text(fate)
+        job = self.client.post("/generation/jobs", {"artworkId": artwork_id, "provider": provider})
+        return Film(provider, artwork_id, job["jobId"], mark, fate.partition(" ")[0])
 
     def order_all(self, wanted: list[tuple[str, str, str]]) -> list[Film]:
         with ThreadPoolExecutor(4) as pool:
@@ -163,15 +163,14 @@ def points(calls: Counter[str], chance: random.Random) -> Iterator[str]:
 
 
 # Longer than other tests may take: a hundred and twenty workers die, and as many films are made.
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(600)
 def test_a_film_is_paid_for_once_wherever_its_worker_is_killed(studio: Studio) -> None:
     calls, chance = studio.measured(), random.Random(SEED)  # noqa: S311 (drawn again alike, not unguessable)
     wanted = [(name, fate) for name in ANIMATORS for fate in points(calls[name], chance)]
     films = studio.order_all([(name, f"hill{n:03}", fate) for n, (name, fate) in enumerate(wanted)])
     jobs = studio.wait_for(films)
-    assert {film.artwork_id for film in films} == {path.stem for path in studio.fates.glob("*.died")}, (
-        "each was died for"
-    )
+    deaths = sorted(path.stem for path in studio.fates.glob("*.died"))
+    assert deaths == sorted(film.artwork_id for film in films), "each film was died for"
     tasks = {film.job_id: len(studio.tasks_of(film)) for film in films}
     outcomes = {film: (jobs[film.job_id]["status"], tasks[film.job_id]) for film in films}
     known = {outcome for film, outcome in outcomes.items() if film.provider in KNOW}
@@ -179,11 +178,8 @@ def test_a_film_is_paid_for_once_wherever_its_worker_is_killed(studio: Studio) -
     unknown = {outcome for film, outcome in outcomes.items() if film.provider not in KNOW}
     assert unknown == {("succeeded", 1), ("needs_attention", 1), ("needs_attention", 0)}, "never sent blindly again"
     for film in films:
-        # Before the intent surely nothing was sent, and after it that cannot be known without an answer.
-        if film.die_after == "asked":
-            assert outcomes[film] == ("succeeded", 1)
-        elif film.die_after in ("intended", "sent") and film.provider not in KNOW:
-            assert outcomes[film][0] == "needs_attention"
+        if film.provider not in KNOW and film.die_after in ("intended", "sent"):
+            assert outcomes[film][0] == "needs_attention", "an intent without an answer"
     decided = studio.decide([film for film in films if outcomes[film][0] == "needs_attention"])
     ended = studio.wait_for(list(decided))
     for film, decision in decided.items():
