@@ -23,6 +23,7 @@ from tests.providers.node import NodeSimulator
 from tests.providers.simulator import Fault, Reply
 from tests.studio.made import drawing, tone, wav
 from tests.studio.providers.animators import KEY, Bench, at, nothing, outcome
+from tests.studio.providers.hostile import WORDS, changed, is_clean, text_at
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -214,6 +215,21 @@ def test_a_result_that_makes_no_sense_is_no_clip(
     provider_id = bench.submit()
     monkeypatch.setattr(node, "described", lambda _task: {"id": KEY, "status": "finished", "result": result})
     assert outcome(lambda: bench.look(provider_id)) == "CLIP_UNREADABLE"
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_whatever_is_said_changes_the_words_and_nothing_else(
+    maker_and_request: tuple[Any, Any], node: NodeSimulator, words: str
+) -> None:
+    maker, request = maker_and_request
+    field = "text" if maker.kind == "speech" else "prompt"
+    for said in ("A sun rises.", words[:400]):
+        node.tasks.clear()
+        maker.submit(msgspec.structs.replace(request, **{field: said}), idempotency_key=KEY)
+    harmless, order = node.asked("create")
+    assert changed(harmless, order) == [f".input.{field}"]
+    # What is spoken is spoken as it is.
+    assert is_clean(text_at(order, f".input.{field}")) or maker.kind == "speech"
 
 
 @pytest.mark.parametrize("hands_in", [False, True])
