@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pymongo.client_session import ClientSession
 
-from actors.paid_calls import ask_one_of, intend_again, note, noting_refusals, open_intent, passing
+from actors.paid_calls import ask_one_of, intend, note, noting_refusals, passing, require_over
 from actors.steps import LookAgain, Save
 from actors.wiring import studio
 from studio.errors import OutcomeUnknown
@@ -70,19 +70,18 @@ def buy(job: Job, question: Question[T]) -> Answered[T] | LookAgain:
     Raises NotNow, StudioError, and OutcomeUnknown where an answer was lost that cannot be had a second time.
     """
     call = job.submission
-    if call is not None and call.state is SubmissionState.ACCEPTED and call.answer is not None:
-        if call.digest == question.digest:
-            return Answered(msgspec.convert(call.answer, question.kind), job, call)
-        # It was bought for what has changed since.
-        note(partial(_close, job, call))
-    elif call is not None and call.state in (SubmissionState.SENDING, SubmissionState.ACCEPTED):
+    if call is not None and call.digest != question.digest:
+        # What it was asked for has changed since.
+        note(partial(_abandon, job, call))
+        call = None
+    if call is not None and call.answer is not None:
+        return Answered(msgspec.convert(call.answer, question.kind), job, call)
+    if call is not None and call.state is not SubmissionState.UNSENT:
         provider: Answerer = studio.providers.named(question.capability, call.provider)
         if not provider.repeats_safely:
+            require_over(job, call)
             raise OutcomeUnknown
         return _ask(job, provider, call, question)
-    elif call is not None and call.digest != question.digest:
-        note(partial(_leave_unsent, job, call))
-        call = None
     names = studio.providers.preferred(question.capability)
     return ask_one_of(job, question.capability, names, lambda name: _ask_new(job, name, question, unsent=call))
 
@@ -95,10 +94,7 @@ def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission |
             value = question.ask(provider, None)
         return _later(value) if isinstance(value, Pending) else Answered(value, job)
     with passing(job, provider, question.capability):
-        if unsent and unsent.provider == name:
-            submission = intend_again(job, unsent)
-        else:
-            submission = open_intent(job, _intent(card, question))
+        submission = intend(job, name, unsent, lambda: _intent(card, question))
         return _ask(job, provider, submission, question)
 
 
@@ -130,9 +126,5 @@ def _later(pending: Pending) -> LookAgain:
     return LookAgain(after_s=pending.look_again_s or studio.settings.poll_every_s)
 
 
-def _close(job: Job, call: Submission, session: ClientSession) -> None:
-    studio.submissions.close(job, call, session=session)
-
-
-def _leave_unsent(job: Job, call: Submission, session: ClientSession) -> None:
-    studio.submissions.give_back(job, call, refusal="CANCELED", session=session)
+def _abandon(job: Job, call: Submission, session: ClientSession) -> None:
+    studio.submissions.abandon(job, call, session=session)
