@@ -11,7 +11,7 @@ from actors.messages import message_id, send_step
 from actors.wiring import broker, studio
 from broker import run_in_transaction
 from studio.callbacks import AlreadyReceived, Callback
-from studio.jobs import Job, JobStatus
+from studio.jobs import Job, JobStatus, LiveJobExists
 from studio.submissions import Submission, SubmissionState
 
 _WITHOUT_ID = (SubmissionState.SENDING, SubmissionState.UNSENT)
@@ -33,12 +33,16 @@ class Effect(StrEnum):
 def take(callback: Callback) -> Effect:
     """Let a callback have its effect, once however often it is sent."""
     try:
-        return run_in_transaction(studio.client, partial(_take, callback))
+        try:
+            return run_in_transaction(studio.client, partial(_take, callback))
+        except LiveJobExists:
+            # Another job makes the same thing by now. What was told is kept for whoever decides about this one.
+            return run_in_transaction(studio.client, partial(_take, callback, goes_on=False))
     except AlreadyReceived:
         return Effect.REPEATED
 
 
-def _take(callback: Callback, session: ClientSession) -> Effect:
+def _take(callback: Callback, session: ClientSession, *, goes_on: bool = True) -> Effect:
     studio.received_callbacks.note(callback, session=session)
     job = studio.jobs.load_called(callback.names, session=session)
     if job is None:
@@ -51,7 +55,7 @@ def _take(callback: Callback, session: ClientSession) -> Effect:
         # Not believed either: whoever looks the call up asks the provider for what it has under this id.
         studio.submissions.hint(job, submission, callback.hinted_id, session=session)
         effect = Effect.NOTED
-        if job.status is JobStatus.NEEDS_ATTENTION:
+        if job.status is JobStatus.NEEDS_ATTENTION and goes_on:
             # What nobody could know can be looked up now.
             queued = studio.jobs.resolve(job, request_id=job.request_id, session=session)
             if queued:

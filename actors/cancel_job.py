@@ -95,5 +95,4 @@ def tell_provider(job: Job) -> None:
 
 def _settle(job: Job, session: ClientSession) -> None:
     end_canceled(studio, job, session)
-    studio.submissions.doubt(job, session=session)
     complete_current()

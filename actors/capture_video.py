@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from actors.steps import Done, Outcome, step
@@ -69,12 +69,14 @@ def capture_video(job: Job) -> Outcome:
 
 @contextmanager
 def voice_of(submission: Submission) -> Iterator[Path | None]:
-    """The recording that tells the story of a call's clip, if there is one."""
+    """The recording that tells the story of a call's clip, if there is one, and it was not removed meanwhile."""
     key = submission.request.voice_key if submission.request else None
-    if key is None:
-        yield None
-        return
-    with studio.objects.local_copy(key) as voice:
+    with ExitStack() as kept:
+        voice = None
+        if key is not None:
+            # A clip that was paid for is not lost with it.
+            with suppress(FileNotFoundError):
+                voice = kept.enter_context(studio.objects.local_copy(key))
         yield voice
 
 

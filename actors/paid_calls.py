@@ -3,9 +3,12 @@
     choose -> pass the gate -> intent and reservation, in one transaction -> the call -> what became of it
 
 A worker that dies before the intent has asked nobody. One that dies after it leaves `sending`, of which only a lookup
-may tell what became. Another provider is asked only where the one before surely did not accept: it refuses our account,
-has no such model, may not be paid any more, or has not answered for long. One that is only busy is waited for, and one
-that rejects what a child has made is not worked around.
+may tell what became. A worker may also have lost its message and live: so of a call whose end nobody has seen, nothing
+is concluded before it is sure to be over.
+
+Another provider is asked only where the one before surely did not accept: it refuses our account, has no such model,
+may not be paid any more, or has not answered for long. One that is only busy is waited for, and one that rejects what a
+child has made is not worked around.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ from actors.steps import JobMovedOn, seconds_since
 from actors.wiring import studio
 from broker import run_in_transaction
 from broker.errors import is_passing
-from studio.errors import Away, NotNow, StudioError
+from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.jobs import Job
-from studio.providers import Capability, Maker, PaidCall
+from studio.providers import Capability, Maker, PaidCall, fuse
 from studio.providers.interfaces import Provider, Recognising
 from studio.stopwatch import outside
 from studio.submissions import Intent, Submission, SubmissionState
@@ -48,6 +51,9 @@ FALLS_BACK = frozenset(
     }
 )
 """What says nothing about the request, and only that this provider will not take it."""
+
+LOOK_UP_EVERY_S = 5.0
+"""How often a call is looked up that may be on its way."""
 
 HOLD_ANSWER_S = 60.0
 """How long what a paid call has come to is held in memory while the database is away."""
@@ -100,30 +106,19 @@ def passing(job: Job, provider: Provider, capability: Capability) -> Iterator[No
 
 
 def intend(job: Job, name: str, unsent: Submission | None, intent: Callable[[], Intent]) -> Submission:
-    """Store that a provider is about to be called: with what it did not take, under the same key, or anew.
+    """Store that a provider is about to be called, and what that may cost. Raises JobMovedOn, StudioError.
 
-    Raises JobMovedOn, StudioError.
+    A call that it did not take is made once more, under the same key. One that another did not take is over with this.
     """
+    fuse.light()
     if unsent and unsent.provider == name:
         return _wanted(studio.submissions.send_again(job, unsent))
-    if unsent:
-        # Of one that is not to be asked any more: by the settings, say.
-        leave_unsent(job, unsent)
-    return open_intent(job, intent())
-
-
-def open_intent(job: Job, intent: Intent) -> Submission:
-    """Store that a call is about to be made, and what it may cost. Raises JobMovedOn, StudioError."""
-    if intent.is_free:
-        return _wanted(studio.submissions.open(job, intent, session=None))
-    return _wanted(
-        run_in_transaction(studio.client, lambda session: studio.submissions.open(job, intent, session=session))
-    )
-
-
-def leave_unsent(job: Job, unsent: Submission, *, refusal: str = "CANCELED") -> None:
-    """Close a call that was not taken, because it is not to be made any more."""
-    note(lambda session: studio.submissions.give_back(job, unsent, refusal=refusal, session=session))
+    wanted = intent()
+    if wanted.is_free and unsent is None:
+        return _wanted(studio.submissions.open(job, wanted, session=None))
+    store = partial(studio.submissions.open, job, wanted, instead_of=unsent)
+    with studio.ledger.in_turn():
+        return _wanted(run_in_transaction(studio.client, lambda session: store(session=session)))
 
 
 @contextmanager
@@ -135,9 +130,14 @@ def noting_refusals(job: Job, submission: Submission, call: PaidCall | None = No
     except NotNow:
         note(lambda session: studio.submissions.give_back(job, submission, session=session))
         raise
+    except OutcomeUnknown:
+        note(lambda session: studio.submissions.lose(job, submission, session=session))
+        raise
     except StudioError as error:
         note(partial(_refused, job, submission, error.symbol, call.micros if call else None))
         raise
+    finally:
+        fuse.put_out()
 
 
 def _refused(job: Job, submission: Submission, symbol: str, micros: int | None, session: ClientSession) -> None:
@@ -145,6 +145,7 @@ def _refused(job: Job, submission: Submission, symbol: str, micros: int | None, 
     if micros is not None or symbol == "ANSWER_UNREADABLE":
         studio.submissions.spoil(job, submission, refusal=symbol, micros=micros, session=session)
     elif submission.state is SubmissionState.ACCEPTED:
+        # It was to be had later, and then came to nothing.
         studio.submissions.close(job, submission, refusal=symbol, is_charged=False, session=session)
     else:
         studio.submissions.give_back(job, submission, refusal=symbol, session=session)
@@ -158,20 +159,30 @@ def look_up(job: Job, submission: Submission) -> str | None:
     maker: Maker[object] = studio.providers.maker(submission.capability, submission.provider)
     age_s = seconds_since(job, submission.sent_at or submission.at)
     with outside():
-        provider_id = _confirmed_hint(maker, submission) or maker.reconcile(
-            submission.request, idempotency_key=submission.id, age_s=age_s
-        )
+        provider_id = _confirmed_hint(maker, submission)
+        if provider_id is None:
+            try:
+                provider_id = maker.reconcile(submission.request, idempotency_key=submission.id, age_s=age_s)
+            except OutcomeUnknown:
+                require_over(job, submission)
+                raise
     if provider_id is None:
-        note(partial(_never_taken, job, submission))
+        require_over(job, submission)
+        note(lambda session: studio.submissions.give_back(job, submission, session=session))
     else:
         accept(job, submission, provider_id)
     return provider_id
 
 
-def _never_taken(job: Job, submission: Submission, session: ClientSession) -> None:
-    studio.submissions.give_back(job, submission, session=session)
-    # Where a callback has told an id, it was a wrong one. Without it the call may be made again.
-    studio.submissions.hint(job, submission, None, session=session)
+def require_over(job: Job, submission: Submission) -> None:
+    """Raises NotNow while a call may be on its way, made by a worker that nobody hears of any more."""
+    card = studio.providers.card(submission.provider)
+    if submission.state is not SubmissionState.SENDING or submission.is_answer_lost or submission.is_free or not card:
+        return
+    age_s = seconds_since(job, submission.sent_at or submission.at)
+    left_s = card.offer(submission.capability).lasts_s - age_s
+    if left_s > 0:
+        raise NotNow("it may be on its way", retry_after_s=min(left_s, LOOK_UP_EVERY_S))
 
 
 def _confirmed_hint(maker: Maker[object], submission: Submission) -> str | None:
@@ -216,7 +227,11 @@ def _leave(job: Job, capability: Capability, name: str) -> None:
     for submission in stored.submissions if stored else ():
         is_left = submission.capability is capability and submission.provider == name
         if is_left and submission.state is SubmissionState.UNSENT:
-            leave_unsent(job, submission, refusal="PROVIDER_UNAVAILABLE")
+            note(partial(_close_unsent, job, submission))
+
+
+def _close_unsent(job: Job, submission: Submission, session: ClientSession) -> None:
+    studio.submissions.give_back(job, submission, refusal="PROVIDER_UNAVAILABLE", session=session)
 
 
 def _wanted(intent: Submission | None) -> Submission:

@@ -24,6 +24,9 @@ COMES_TO_NOTHING = NEEDS_NEW_CLIP | {"PROVIDER_TIMEOUT"}
 def poll_video(job: Job) -> Outcome:
     """Look once. Store where the clip is, or look again later."""
     submission = job.submission
+    if submission is None and job.animation and job.animation.refusal:
+        # A worker died between noting this and saying so.
+        raise StudioError(job.animation.refusal)
     if submission is None or submission.provider_id is None or submission.request is None:
         raise StudioError("INTERNAL")
     if submission.clip:
@@ -62,7 +65,9 @@ def close_failed(job: Job, submission: Submission, failure: StudioError) -> None
 
 
 def _check_limit(job: Job, submission: Submission, animator: Animator) -> None:
-    """A clip has its time from the day it was asked for, and once more from each retry: it may only have been late."""
-    asked_at = max(submission.at, job.tried_at or submission.at)
+    """A clip has its time since it was asked for, and once more from each retry: it may only have been late."""
+    # Not from its first intent: it may have waited for a busy provider for long.
+    sent_at = submission.sent_at or submission.at
+    asked_at = max(sent_at, job.tried_at or sent_at)
     if animator.limit_s is not None and seconds_since(job, asked_at) > animator.limit_s:
         raise StudioError("PROVIDER_TIMEOUT")

@@ -32,6 +32,7 @@ from studio.errors import NotNow, OutcomeUnknown, StudioError
 from studio.films import start_job, stop_job
 from studio.jobs import LIVE, Failure, Job, JobStatus
 from studio.pipelines import Step
+from studio.providers import fuse
 
 log = structlog.get_logger("actors")
 
@@ -124,6 +125,7 @@ def begin(job_id: str, name: str) -> Job | None:
 def perform(work: Callable[[Job], Outcome], job: Job) -> None:
     """Do a step's work and settle what came of it. Raises what is worth another run."""
     stopwatch.reset()
+    fuse.put_out()
     began = time.monotonic()
     try:
         outcome = outcome_of(work, job)
@@ -232,8 +234,6 @@ def _note_time(job: Job, moved: Job) -> None:
 
 def _stop(job: Job, failure: Failure, status: JobStatus, session: ClientSession) -> None:
     stop_job(studio, job, failure, status=status, outside_ms=stopwatch.outside_ms(), session=session)
-    if status is JobStatus.NEEDS_ATTENTION:
-        studio.submissions.doubt(job, session=session)
     complete_current()
 
 

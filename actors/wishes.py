@@ -79,7 +79,10 @@ class Decision(StrEnum):
 
 
 def resolve(job: Job, decision: Decision, *, provider_id: str | None, request_id: str) -> Job:
-    """Let a job go on, or end, that needs attention. Raises StudioError("JOB_NOT_IN_DOUBT")."""
+    """Let a job go on, or end, that needs attention.
+
+    Raises StudioError("JOB_NOT_IN_DOUBT"), and StudioError("NOT_FOUND") for an id that is of somebody else's call.
+    """
 
     def store(session: ClientSession) -> Job | None:
         found = studio.jobs.get(job.owner, job.id).now(session=session)
@@ -87,6 +90,10 @@ def resolve(job: Job, decision: Decision, *, provider_id: str | None, request_id
         if found is None or submission is None:
             return None
         if decision is Decision.ACCEPTED and provider_id:
+            holder = studio.jobs.load_called(provider_id, session=session)
+            if holder and holder.id != found.id:
+                # All clients share the deployment's account, and nobody may fetch what was made for another.
+                raise StudioError("NOT_FOUND")
             studio.submissions.accept(found, submission, provider_id, session=session)
         else:
             studio.submissions.give_up(found, submission, session=session)

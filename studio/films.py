@@ -202,7 +202,10 @@ def stop_job(
 ) -> None:
     """Stop a job where it is. An artwork that waited for its first film then says that there is none."""
     stopped = studio.jobs.fail(job, failure, outside_ms=outside_ms, status=status, session=session)
-    if stopped and job.kind is JobKind.VIDEO:
+    if stopped is None:
+        return
+    studio.submissions.leave(job, session=session)
+    if job.kind is JobKind.VIDEO:
         studio.artworks.set_status_without_film(job.artwork_id, ArtworkStatus.FAILED, session=session)
 
 
@@ -212,7 +215,10 @@ def end_canceled(studio: Studio, job: Job, session: ClientSession) -> Job | None
     None when somebody else did so meanwhile, or it was begun.
     """
     canceled = studio.jobs.cancel(job, session=session)
-    if canceled and job.kind is JobKind.VIDEO:
+    if canceled is None:
+        return None
+    studio.submissions.leave(job, session=session)
+    if job.kind is JobKind.VIDEO:
         # While this one came to rest, another one may have been ordered.
         newer = studio.jobs.get_live(job.artwork_id, JobKind.VIDEO).now(session=session)
         if newer is None:

@@ -95,7 +95,9 @@ def plan_again(
     older story, they are made anew first.
     """
     waits_for_clip = step in (POLL_VIDEO.name, CAPTURE_VIDEO.name)
-    if SUBMIT_VIDEO.name in steps and (symbol in NEEDS_NEW_CLIP or (waits_for_clip and not is_asked)):
+    # A reading that was refused says nothing against the clip, which hangs in the gallery by then.
+    is_made_anew = symbol in NEEDS_NEW_CLIP and step != ANALYZE.name
+    if SUBMIT_VIDEO.name in steps and (is_made_anew or (waits_for_clip and not is_asked)):
         step = SUBMIT_VIDEO.name
     if step != SUBMIT_VIDEO.name or artwork.words:
         return steps, step

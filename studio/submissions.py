@@ -2,9 +2,12 @@
 
     sending -> accepted | unsent | closed
     unsent -> sending        (the same call once more, under the same key)
-    unsent -> closed         (its provider was away for too long, or is not to be asked any more)
+    unsent -> closed         (another provider is asked, or the job has ended)
     accepted -> closed       (its answer is used, it failed where it was made, or a retry asks anew)
     sending -> accepted | closed   (a person has decided about a call of which nothing can be known)
+
+A call may be made by a worker that has lost its message, while another one sees to what it left behind. So what says
+that a call was not taken counts for the very sending that it is about: `sent_at` tells one from another.
 
 An intent is only written while its job is at work. What became of a call stays true whatever became of the job, so
 that is guarded by the call alone: a job that is being canceled still learns under which id it may be charged. The entry
@@ -64,6 +67,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """When the intent was written first."""
     sent_at: datetime | None = None
     """When it was written last, just before the call."""
+    is_answer_lost: bool = False
+    """The call is over, and had no answer. Otherwise what is `sending` may be on its way still, from another worker."""
     tries: int = 0
     """Which try of its job it belongs to."""
     is_free: bool = False
@@ -121,11 +126,16 @@ class Submissions:
         self._collection = collection
         self._ledger = ledger
 
-    def open(self, job: Job, intent: Intent, *, session: ClientSession | None) -> Submission | None:
+    def open(
+        self, job: Job, intent: Intent, *, instead_of: Submission | None = None, session: ClientSession | None
+    ) -> Submission | None:
         """Store the intent of a call, before the call is made, and reserve what it may cost.
 
-        None when the job moved on. Raises StudioError("SPEND_CAP_REACHED"). What is free needs no transaction.
+        `instead_of`: an unsent call to somebody else, which is over with this. None when the job moved on. Raises
+        StudioError("SPEND_CAP_REACHED"). What is free, and not instead of anything, needs no transaction.
         """
+        if instead_of:
+            self.abandon(job, instead_of, session=_inside(session))
         fields: Document = {
             "id": intent.id,
             "provider": intent.provider,
@@ -163,6 +173,7 @@ class Submissions:
 
     def send_again(self, job: Job, unsent: Submission) -> Submission | None:
         """Store that an unsent call is made once more. None when the job moved on, or another run was first."""
+        sending: Document = {"state": SubmissionState.SENDING, "sent_at": "$$NOW", "is_answer_lost": False}
         again = {
             "$map": {
                 "input": "$submissions",
@@ -170,20 +181,26 @@ class Submissions:
                 "in": {
                     "$cond": [
                         {"$eq": ["$$one.id", unsent.id]},
-                        {"$mergeObjects": ["$$one", {"state": SubmissionState.SENDING, "sent_at": "$$NOW"}]},
+                        {"$mergeObjects": ["$$one", sending]},
                         "$$one",
                     ]
                 },
             }
         }
-        guard = _the_one(unsent, SubmissionState.UNSENT)
+        # Where a callback says meanwhile that it was taken after all, that is looked up first.
+        guard = _the_one(unsent, SubmissionState.UNSENT, sent_at=unsent.sent_at, hinted_id=None)
         return self._intend(job, unsent.id, guard, [{"$set": {"submissions": again}}], None)
 
     def accept(self, job: Job, submission: Submission, provider_id: str, *, session: ClientSession) -> None:
         """Store under which id the provider has it."""
         # Even where a lookup has told otherwise since: a request may reach a provider late.
         before = SubmissionState.SENDING, SubmissionState.UNSENT
-        self._note(job, submission, before, {"state": SubmissionState.ACCEPTED, "provider_id": provider_id}, session)
+        told: Document = {"state": SubmissionState.ACCEPTED, "provider_id": provider_id}
+        if not self._note(job, submission, before, told, session):
+            # It is over, and whoever asks what was paid for should still be told.
+            self._note(
+                job, submission, (SubmissionState.CLOSED,), {"provider_id": provider_id}, session, provider_id=None
+            )
         if not submission.is_free:
             self._ledger.accept(submission.id, session=session)
 
@@ -192,8 +209,14 @@ class Submissions:
     ) -> None:
         """Store what was answered, and what it cost. It is kept until the step that asked has used it."""
         told = {"state": SubmissionState.ACCEPTED, "answer": msgspec.to_builtins(answer), "provider_id": submission.id}
-        self._note(job, submission, (SubmissionState.SENDING, SubmissionState.ACCEPTED), told, session)
+        self._note(job, submission, OPEN, told, session)
         self._ledger.settle(submission.id, micros, session=session)
+
+    def lose(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
+        """Store that a call has ended without an answer: what became of it can be looked up from now on."""
+        self._note(
+            job, submission, (SubmissionState.SENDING,), {"is_answer_lost": True}, session, sent_at=submission.sent_at
+        )
 
     def give_back(
         self,
@@ -204,13 +227,16 @@ class Submissions:
         session: ClientSession,
     ) -> None:
         """Store that the provider surely did not take it: it may be asked again, or is over where it has refused."""
-        fields: Document = {"state": SubmissionState.CLOSED if refusal else SubmissionState.UNSENT, "refusal": refusal}
-        is_noted = self._note(job, submission, (SubmissionState.SENDING, SubmissionState.UNSENT), fields, session)
+        before = SubmissionState.SENDING, SubmissionState.UNSENT
+        state = SubmissionState.CLOSED if refusal else SubmissionState.UNSENT
+        # A hint that was there is found out to be of nothing.
+        fields: Document = {"state": state, "refusal": refusal, "hinted_id": None}
+        is_noted = self._note(job, submission, before, fields, session, sent_at=submission.sent_at)
         if is_noted and refusal and not submission.is_free:
             self._ledger.refund(submission.id, session=session)
 
-    def hint(self, job: Job, submission: Submission, hinted_id: str | None, *, session: ClientSession) -> None:
-        """Store what a callback says of a call whose answer was lost; None once that turned out to be wrong."""
+    def hint(self, job: Job, submission: Submission, hinted_id: str, *, session: ClientSession) -> None:
+        """Store what a callback says of a call whose answer was lost."""
         before = SubmissionState.SENDING, SubmissionState.UNSENT
         self._note(job, submission, before, {"hinted_id": hinted_id}, session)
 
@@ -241,20 +267,36 @@ class Submissions:
     ) -> None:
         """Store that an accepted call is over: its answer was used, or nothing came of it."""
         fields = {"state": SubmissionState.CLOSED, "refusal": refusal, "answer": None}
-        self._note(job, submission, (SubmissionState.ACCEPTED,), fields, session)
-        if submission.is_free:
+        is_noted = self._note(job, submission, (SubmissionState.ACCEPTED,), fields, session)
+        if submission.is_free or not is_noted:
             return
         if is_charged:
             self._ledger.settle(submission.id, None, session=session)
         else:
             self._ledger.refund(submission.id, session=session)
 
-    def doubt(self, job: Job, *, session: ClientSession) -> None:
-        """Note in the books that nobody knows whether the calls that a job leaves behind are charged."""
+    def abandon(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
+        """Close a call, however far it is, whose answer is of no use any more."""
+        match submission.state:
+            case SubmissionState.UNSENT:
+                self.give_back(job, submission, refusal="CANCELED", session=session)
+            case SubmissionState.SENDING:
+                self.give_up(job, submission, session=session)
+                if not submission.is_free:
+                    self._ledger.doubt(submission.id, session=session)
+            case SubmissionState.ACCEPTED:
+                self.close(job, submission, session=session)
+
+    def leave(self, job: Job, *, session: ClientSession) -> None:
+        """Bring the books into order with the calls of a job that has ended before they did.
+
+        What was not taken is over: a retry asks anew. Whether the others are charged nobody knows, until a retry does.
+        """
         stored = self._collection.find_one({"_id": job.id}, {"submissions": 1}, session=session) or {}
         for submission in msgspec.convert(stored.get("submissions", []), list[Submission]):
-            is_left = submission.state in (SubmissionState.SENDING, SubmissionState.ACCEPTED)
-            if is_left and not submission.is_free:
+            if submission.state is SubmissionState.UNSENT and submission.hinted_id is None:
+                self.abandon(job, submission, session=session)
+            elif submission.state in OPEN and not submission.is_free:
                 self._ledger.doubt(submission.id, session=session)
 
     def give_up(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
@@ -286,16 +328,17 @@ class Submissions:
         before: tuple[SubmissionState, ...],
         fields: Document,
         session: ClientSession,
+        **guard: Any,
     ) -> bool:
-        """Change a call that is in one of these states; whether it was."""
+        """Change a call that is in one of these states. Whether it was."""
         update = {"$set": {f"submissions.$.{name}": value for name, value in fields.items()}}
-        one = {"_id": job.id, **_the_one(submission, *before)}
-        return self._collection.update_one(one, update, session=session).matched_count == 1
+        query = {"_id": job.id, **_the_one(submission, *before, **guard)}
+        return self._collection.update_one(query, update, session=session).matched_count > 0
 
 
-def _the_one(submission: Submission, *states: SubmissionState) -> Document:
+def _the_one(submission: Submission, *states: SubmissionState, **fields: Any) -> Document:
     """Finds a job's call by its key, in one of these states."""
-    return {"submissions": {"$elemMatch": {"id": submission.id, "state": {"$in": list(states)}}}}
+    return {"submissions": {"$elemMatch": {"id": submission.id, "state": {"$in": list(states)}, **fields}}}
 
 
 def _inside(session: ClientSession | None) -> ClientSession:

@@ -42,7 +42,7 @@ PLACE_INDEXES = [
 ]
 
 # Raised where a call is prepared, before the provider hears of it.
-_OUR_OWN = frozenset({"SPEND_CAP_REACHED"})
+_OUR_OWN = frozenset({"SPEND_CAP_REACHED", "PRICE_UNKNOWN"})
 
 log = structlog.get_logger("studio")
 

@@ -20,10 +20,10 @@ import msgspec
 import structlog
 
 from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
-from studio.providers.cards import Card, model_unknown
+from studio.providers import fuse
+from studio.providers.cards import CONNECT_S, Card, model_unknown
 from studio.providers.interfaces import Capability
 
-CONNECT_S = 10.0
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 """Of an answer that is held in memory: a picture in base64 at most. What is larger is downloaded to a file."""
 LONGEST_RETRY_AFTER_S = 3600.0
@@ -149,6 +149,7 @@ class Api:
 
     def buy(self, method: str, path: str, **request: Any) -> Answer:
         """Send what may be charged. Raises NotNow and StudioError where it surely was not accepted, OutcomeUnknown."""
+        fuse.pass_once()
         return self._send(self._paying_client, method, path, OutcomeUnknown(), request)
 
     def _send(

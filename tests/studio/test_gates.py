@@ -165,6 +165,18 @@ def test_a_call_that_failed_on_our_side_is_no_fault_of_the_provider(gates: Gates
     assert goes(gates, provider)
 
 
+@pytest.mark.parametrize("symbol", ["SPEND_CAP_REACHED", "PRICE_UNKNOWN"])
+def test_a_call_that_we_may_not_pay_for_says_nothing_of_a_provider_that_was_away(
+    symbol: str, product: Product, gates: Gates, provider: str
+) -> None:
+    open_circuit(gates, provider)
+    let_be_probed(product, provider)
+    with pytest.raises(StudioError):
+        call(gates, provider, meets=StudioError(symbol))
+    [gate] = [gate for gate in gates.list_all() if gate.id.startswith(provider)]
+    assert gate.is_open
+
+
 def test_looking_has_limits_of_its_own(gates: Gates, provider: str) -> None:
     open_circuit(gates, provider)
     with gates.passing_look(provider, ANIMATOR, FREE, ticket="job"):

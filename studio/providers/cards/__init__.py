@@ -14,17 +14,21 @@ import math
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from pydantic import SecretStr
 
 from studio.errors import StudioError
 from studio.language import Language
+from studio.providers.fuse import BEGINS_WITHIN_S
 from studio.providers.interfaces import Capability
 from studio.settings import Settings
 
 FOLDER = Path(__file__).parent
+
+CONNECT_S = 10.0
+"""How long a connection may take, beside the time for the request."""
 
 WORDS = {
     Capability.ANIMATOR: "VIDEO",
@@ -126,6 +130,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 class Offer(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a provider does of one capability."""
 
+    MOST_REQUESTS: ClassVar[int] = 1
+    """Of which one call consists."""
+
     model: str
     """The one that is used where nobody asks for another."""
     timeout_s: float = 60.0
@@ -137,6 +144,11 @@ class Offer(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long after a lost answer a call may still turn up in a lookup."""
     bills_failures: bool = False
     """What failed in the making is charged all the same."""
+
+    @property
+    def lasts_s(self) -> float:
+        """How long after its intent a call is over at the latest."""
+        return BEGINS_WITHIN_S + self.MOST_REQUESTS * (CONNECT_S + self.timeout_s)
 
 
 class ClipOffer(Offer, frozen=True, kw_only=True):
@@ -154,6 +166,9 @@ class VoiceOffer(Offer, frozen=True, kw_only=True):
 
 
 class TextOffer(Offer, frozen=True, kw_only=True):
+    # An answer that is of no use is asked for once more.
+    MOST_REQUESTS = 2
+
     models: dict[str, TextModel]
 
 
