@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dramatiq
@@ -83,6 +84,11 @@ def test_nothing_is_asked_again_when_the_worker_dies_before_the_answer_is_stored
         with pytest.raises(Died):
             desk.run()
     assert desk.calls() == [call("sending", "reserved")]
+    with pytest.raises(NotNow):
+        # A worker that has lost its message may still wait for the answer.
+        desk.run()
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    product.studio.database["jobs"].update_one({"_id": desk.job_id}, {"$set": {"submissions.0.sent_at": long_ago}})
     stopped = desk.run()
     assert (stopped.status, stopped.failure.symbol) == (JobStatus.NEEDS_ATTENTION, "OUTCOME_UNKNOWN")
     assert len(writer.keys) == 1
