@@ -11,6 +11,7 @@ Prices are whole numbers of micros, millionths of the card's currency: a line of
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -211,8 +212,8 @@ def load(name: str, settings: Settings) -> Card:
     """A provider's card with what the settings change of it. Raises ValueError where that makes no sense."""
     data = _merged(_read(FOLDER / f"{name}.toml"), _read(settings.provider_cards / f"{name}.toml"))
     prefix = prefix_of(name)
-    if base_url := settings.variable(f"{prefix}_BASE_URL"):
-        data["base_url"] = base_url.rstrip("/")
+    given = settings.variable(f"{prefix}_BASE_URL")
+    data["base_url"] = _address(given or data["base_url"], f"{prefix}_BASE_URL" if given else f"the card of {name}")
     for capability, word in WORDS.items():
         offer = data.get(capability.value)
         if offer is None:
@@ -221,7 +222,11 @@ def load(name: str, settings: Settings) -> Card:
             if value := settings.variable(f"{prefix}_{word}_{ending}"):
                 offer[field] = value if field == "model" else _whole(f"{prefix}_{word}_{ending}", value)
     variables = {*data.get("keys", ()), *data.get("optional_keys", ()), f"{prefix}_WEBHOOK_SECRET"}
-    secrets = {variable: SecretStr(value) for variable in variables if (value := settings.variable(variable))}
+    secrets = {
+        variable: SecretStr(_secret(variable, value))
+        for variable in variables
+        if (value := settings.variable(variable))
+    }
     try:
         return msgspec.structs.replace(msgspec.convert(data, Card), name=name, secrets=secrets)
     except msgspec.ValidationError as error:
@@ -275,6 +280,21 @@ def model_unknown(card: Card, capability: Capability, model: str) -> StudioError
         offered=", ".join(offered) or "–",
         setting=f"{prefix_of(card.name)}_{WORDS[capability]}_MODEL",
     )
+
+
+def _address(url: str, where: str) -> str:
+    """Without its last slash. Empty is that of a node which nobody has set yet."""
+    if url and not re.fullmatch(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?", url):
+        # It would be found out by the first film, which would wait for a service that cannot be reached.
+        raise ValueError(f"{where}: its address has to begin with https:// or http://, and be no more than an address")
+    return url.rstrip("/")
+
+
+def _secret(variable: str, value: str) -> str:
+    # A header that holds it would not be sent, and the exception that says so would tell the key.
+    if not value.isascii() or not value.isprintable():
+        raise ValueError(f"{variable} holds a character that no key has")
+    return value
 
 
 def _whole(variable: str, value: str) -> int:

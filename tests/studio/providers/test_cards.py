@@ -52,6 +52,29 @@ def test_the_environment_changes_what_a_card_says(monkeypatch: pytest.MonkeyPatc
     assert (card.animator.concurrent, card.animator.per_minute) == (3, 60)
 
 
+@pytest.mark.parametrize(
+    "address", ["192.168.1.20:8000", "ftp://node", "https://", "https://user@node", "https://a/?b"]
+)
+def test_an_address_that_is_none_stops_the_start(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_BASE_URL", address)
+    with pytest.raises(ValueError, match="NODE_BASE_URL"):
+        cards.load("node", Settings())
+
+
+def test_a_key_comes_without_the_end_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAL_KEY", "id:secret\n")
+    assert cards.load("pika", Settings()).secret("FAL_KEY") == "id:secret"
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "секрет", "sec\x00ret"])
+def test_a_key_that_no_header_can_hold_stops_the_start_and_is_not_told(key: str) -> None:
+    settings = Settings()
+    settings._variables["FAL_KEY"] = key
+    with pytest.raises(ValueError, match="FAL_KEY") as told:
+        cards.load("pika", settings)
+    assert key not in str(told.value)
+
+
 def test_a_number_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARK_VIDEO_CONCURRENT", "many")
     with pytest.raises(ValueError, match="ARK_VIDEO_CONCURRENT"):
