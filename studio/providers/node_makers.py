@@ -119,7 +119,7 @@ class _NodeMaker(ABC, Generic[R]):
             case "finished":
                 return self._made(provider_id, request, job.get("result"))
             case "failed":
-                raise self._failure(job.get("error"), answer)
+                raise self._api.failure_of_task(_MEANINGS.get(_code(job.get("error"))), answer)
             case "cancelled":
                 raise StudioError("RENDER_FAILED")
             case _:
@@ -178,11 +178,6 @@ class _NodeMaker(ABC, Generic[R]):
             path.write_bytes(decoded)
             self._objects.upload(path, key, mime=mime)
         return key
-
-    def _failure(self, error: object, answer: Answer) -> Exception:
-        failure = self._api.failure(_MEANINGS.get(_code(error), Meaning.FAILED), answer)
-        # What is worth repeating of a call is the end of a job.
-        return failure if isinstance(failure, StudioError) else StudioError("RENDER_FAILED")
 
 
 class NodeAnimator(_NodeMaker[AnimationRequest]):

@@ -181,6 +181,16 @@ def test_what_goes_wrong_in_the_making_is_told_by_a_look(
     assert outcome(lambda: bench.look(provider_id)) == expected
 
 
+@pytest.mark.parametrize("code", ["unknown_model", "unauthorized", "busy", "unknown_job", "", "anything"])
+def test_a_job_that_failed_is_over_whatever_its_code(
+    bench: Bench, node: NodeSimulator, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    provider_id = bench.submit()
+    failed = {"id": KEY, "status": "failed", "error": {"code": code, "message": "words"}}
+    monkeypatch.setattr(node, "described", lambda _task: failed)
+    assert outcome(lambda: bench.look(provider_id)) == "RENDER_FAILED"
+
+
 def test_a_node_that_was_started_again_has_lost_its_jobs(bench: Bench, node: NodeSimulator) -> None:
     provider_id = bench.submit()
     node.tasks.clear()
