@@ -156,6 +156,12 @@ class VoiceOffer(Offer, frozen=True, kw_only=True):
 
 class TextOffer(Offer, frozen=True, kw_only=True):
     models: dict[str, TextModel]
+    others: TextModel | None = None
+    """What is known of a model that is not among them; None where there is no other."""
+
+    def known(self, model: str) -> TextModel | None:
+        """What is known of a model; None where there is no such one."""
+        return self.models.get(model, self.others)
 
 
 class SpeechOffer(Offer, frozen=True, kw_only=True):
@@ -249,7 +255,7 @@ def unknown_model(card: Card, capability: Capability) -> str | None:
     """What is to be said at the start about a default model that the card does not tell of; None where it does."""
     offer = card.offer(capability)
     models = getattr(offer, "models", {})
-    if offer.model in models:
+    if offer.model in models or getattr(offer, "others", None):
         return None
     setting = f"{prefix_of(card.name)}_{WORDS[capability]}_MODEL"
     return (

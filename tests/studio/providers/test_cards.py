@@ -29,10 +29,24 @@ def test_every_card_offers_what_it_has_by_default(name: str) -> None:
             assert settle(card, card.animator, again, drawing_ratio=4 / 3) == chosen
 
 
-@pytest.mark.parametrize("name", ["ark", "kling", "kling-legacy"])
-def test_where_a_lookup_decides_no_request_takes_longer_than_a_lost_one_is_waited_for(name: str) -> None:
-    # Otherwise a call that is still on its way would count as never made.
-    offer = cards.load(name, Settings()).offer(Capability.ANIMATOR)
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        ("ark", Capability.ANIMATOR),
+        ("kling", Capability.ANIMATOR),
+        ("kling-legacy", Capability.ANIMATOR),
+        ("openai", Capability.PAINTER),
+        ("seedream", Capability.PAINTER),
+        ("z-image", Capability.PAINTER),
+        ("openai", Capability.VOICE),
+        ("cosyvoice", Capability.VOICE),
+    ],
+)
+def test_where_a_lookup_decides_no_request_takes_longer_than_a_lost_one_is_waited_for(
+    name: str, capability: Capability
+) -> None:
+    # Otherwise a call that is still on its way would count as never made, or as lost.
+    offer = cards.load(name, Settings()).offer(capability)
     assert offer.timeout_s < offer.unknown_for_s
 
 
@@ -107,6 +121,13 @@ def test_a_model_that_no_card_tells_of_stops_the_start(monkeypatch: pytest.Monke
     settings = Settings()
     with pytest.raises(ValueError, match="ARK_VIDEO_MODEL=ep-1 is not on the card of ark"):
         Providers(settings, ObjectStore(settings))
+
+
+def test_a_service_that_runs_any_model_is_asked_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_PROVIDER", "ollama")
+    monkeypatch.setenv("OLLAMA_LLM_MODEL", "llama3.2")
+    settings = Settings()
+    assert Providers(settings, ObjectStore(settings)).chosen(Capability.WRITER) == "ollama"
 
 
 def test_a_missing_key_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
