@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -168,6 +169,24 @@ class SpeechOffer(Offer, frozen=True, kw_only=True):
     models: dict[str, SpeechModel]
 
 
+class Signing(StrEnum):
+    """How a callback is signed."""
+
+    NOT = "not"
+    STANDARD = "standard"
+    """As Standard Webhooks has it, where a secret was agreed on: `KLING_WEBHOOK_SECRET`."""
+    FAL = "fal"
+    """With the keys that fal publishes."""
+
+
+class Callbacks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service that says by itself when something has changed."""
+
+    ids: tuple[str, ...]
+    """Where in what it sends its own id for what it makes may stand: `id`, or `data.id` for one inside of `data`."""
+    signed: Signing = Signing.NOT
+
+
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider."""
 
@@ -182,6 +201,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """In which it charges: CNY, USD. "" where nothing is ever charged."""
     sources: tuple[str, ...] = ()
     """Where these facts were read, and when."""
+    callbacks: Callbacks | None = None
+    """None where it never calls back."""
     animator: ClipOffer | None = None
     writer: TextOffer | None = None
     seer: TextOffer | None = None
@@ -218,8 +239,10 @@ def load(name: str, settings: Settings) -> Card:
     """A provider's card with what the settings change of it. Raises ValueError where that makes no sense."""
     data = _merged(_read(FOLDER / f"{name}.toml"), _read(settings.provider_cards / f"{name}.toml"))
     prefix = prefix_of(name)
-    given = settings.variable(f"{prefix}_BASE_URL")
-    data["base_url"] = _address(given or data["base_url"], f"{prefix}_BASE_URL" if given else f"the card of {name}")
+    if given := settings.variable(f"{prefix}_BASE_URL"):
+        data["base_url"] = given
+    if isinstance(address := data.get("base_url"), str):
+        data["base_url"] = _address(address, f"{prefix}_BASE_URL" if given else f"the card of {name}")
     for capability, word in WORDS.items():
         offer = data.get(capability.value)
         if offer is None:
@@ -237,6 +260,12 @@ def load(name: str, settings: Settings) -> Card:
         return msgspec.structs.replace(msgspec.convert(data, Card), name=name, secrets=secrets)
     except msgspec.ValidationError as error:
         raise ValueError(f"the card of {name}: {error}") from error
+
+
+def calling_back(settings: Settings) -> dict[str, Callbacks]:
+    """All providers that call back, whether or not anything is asked of them now: a film may have been, before."""
+    found = {path.stem: load(path.stem, settings).callbacks for path in sorted(FOLDER.glob("*.toml"))}
+    return {name: callbacks for name, callbacks in found.items() if callbacks}
 
 
 def prefix_of(name: str) -> str:

@@ -135,3 +135,11 @@ def test_a_missing_key_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings()
     with pytest.raises(ValueError, match="VIDEO_PROVIDER=pika needs FAL_KEY"):
         Providers(settings, ObjectStore(settings))
+
+
+def test_who_calls_back_is_told_by_the_cards() -> None:
+    calling = cards.calling_back(Settings())
+    assert set(calling) == {"ark", "kling", "kling-legacy", "pika", "node"}
+    assert calling["pika"].signed is cards.Signing.FAL
+    assert calling["kling"].ids == ("id", "data.id")
+    assert all(callbacks.ids for callbacks in calling.values())
