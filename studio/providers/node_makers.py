@@ -231,6 +231,7 @@ class NodePainter(_NodeMaker[PaintingRequest]):
     def wanted(self, request: PaintingRequest) -> tuple[str, dict[str, Any]]:
         models = self.card.painter.models if self.card.painter else {}
         model = cards.model_named(self.card, self.capability, models, request.model)
+        paintings.require_offered(self.card, model, request)
         width, height = request.size.split("x")
         wanted = {
             "prompt": clip_prompts.for_model(request.prompt, model.prompt_max_chars),
@@ -256,8 +257,7 @@ class NodeVoice(_NodeMaker[SpeechRequest]):
     def wanted(self, request: SpeechRequest) -> tuple[str, dict[str, Any]]:
         models = self.card.voice.models if self.card.voice else {}
         model = cards.model_named(self.card, self.capability, models, request.model)
-        if len(request.text) > model.text_max_chars:
-            raise StudioError("PROVIDER_REFUSED")
+        voices.require_offered(self.card, model, request)
         return request.model, {"text": request.text, "language": request.language, "voice": request.voice}
 
 

@@ -288,10 +288,20 @@ def test_the_address_of_the_node_has_to_be_set(bench: Bench) -> None:
         bench.submit()
 
 
-def test_speech_that_is_too_long_is_not_cut(bench: Bench, node: NodeSimulator) -> None:
-    voice = NodeVoice(Settings(), bench.store.as_store)
-    long = msgspec.structs.replace(SPEECH, text="啊" * 2001)
-    assert outcome(lambda: voice.submit(long, idempotency_key=KEY)) == "PROVIDER_REFUSED"
+@pytest.mark.parametrize(
+    ("kind", "request_"),
+    [
+        (NodeVoice, msgspec.structs.replace(SPEECH, text="啊" * 2001)),
+        (NodeVoice, msgspec.structs.replace(SPEECH, voice="nobody")),
+        (NodePainter, msgspec.structs.replace(PICTURE, size="100x100")),
+        (NodePainter, msgspec.structs.replace(PICTURE, size="large")),
+    ],
+)
+def test_what_the_card_does_not_offer_is_not_asked_for(
+    bench: Bench, node: NodeSimulator, kind: type[Any], request_: Any
+) -> None:
+    maker = kind(Settings(), bench.store.as_store)
+    assert outcome(lambda: maker.submit(request_, idempotency_key=KEY)) == "CLIP_NOT_OFFERED"
     assert not node.requests
 
 
