@@ -16,6 +16,8 @@ from studio.submissions import Submission
 
 # Anything else, such as a key that is not accepted any more, says nothing about a clip that is being made and paid for.
 COMES_TO_NOTHING = NEEDS_NEW_CLIP | {"PROVIDER_TIMEOUT"}
+WAS_MADE = frozenset({"CLIP_GONE", "CLIP_UNREADABLE"})
+"""Whatever became of it, it is charged like any other."""
 
 
 # In line with all other steps: a clip is looked for a few times only, and if those who are submitted went first, none
@@ -56,7 +58,7 @@ def poll_video(job: Job) -> Outcome:
 def close_failed(job: Job, submission: Submission, failure: StudioError) -> None:
     """Nothing comes of a call any more. Whether it is charged all the same is on its provider's card."""
     card = studio.providers.card(submission.provider)
-    is_charged = card is not None and card.offer(Capability.ANIMATOR).bills_failures
+    is_charged = failure.symbol in WAS_MADE or (card is not None and card.offer(Capability.ANIMATOR).bills_failures)
     note(
         lambda session: studio.submissions.close(
             job, submission, refusal=failure.symbol, is_charged=is_charged, session=session

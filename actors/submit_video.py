@@ -58,7 +58,7 @@ def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | No
 def _intent(job: Job, name: str, wanted: ClipFormat | None) -> Intent:
     animator, card = studio.providers.animator_named(name), studio.providers.card(name)
     submission_id = new_id()
-    request = animation_request(studio, job, wanted, callback_url(studio.settings, name, submission_id))
+    request = animation_request(studio, job, wanted, callback_url(studio.settings, card, submission_id))
     return Intent(
         id=submission_id,
         provider=name,

@@ -19,9 +19,9 @@ import structlog
 from litestar.datastructures import Headers
 from msgspec import Meta
 
-from studio.callbacks import CALLING, Callback, submission_of
+from studio.callbacks import Callback, submission_of
 from studio.errors import Away, StudioError
-from studio.providers.cards import prefix_of
+from studio.providers.cards import Signing, calling_back, prefix_of
 from studio.settings import Settings
 from studio.signatures import (
     PublishedKeys,
@@ -41,20 +41,10 @@ FAL_KEYS_URL = "https://rest.fal.ai/.well-known/jwks.json"
 
 _STANDARD = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _FAL = tuple(f"x-fal-webhook-{name}" for name in ("request-id", "user-id", "timestamp", "signature"))
-_SIGNS_IN_STANDARD = frozenset({"kling", "node"})
-"""The providers that sign so where a secret was agreed on: `KLING_WEBHOOK_SECRET`."""
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _FAL_PART = re.compile(r"[\x21-\x7e]{1,200}")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){64}")
-# Where a service's own id for what it makes stands in what it sends. An adapter writes it into an address.
-_HINTS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "ark": (("id",),),
-    "kling": (("id",), ("data", "id")),
-    "kling-legacy": (("task_id",), ("data", "task_id")),
-    "pika": (("request_id",),),
-    "node": (("id",), ("job_id",)),
-}
 
 
 class TaskComplete(msgspec.Struct, frozen=True):
@@ -86,7 +76,10 @@ class CallbackChecks:
         self._fal_keys = PublishedKeys(fetch_fal_keys or _fetch_fal_keys)
         self._task_keys = read_secrets(",".join(secret.get_secret_value() for secret in settings.task_webhook_secrets))
         self._provider_keys: dict[str, tuple[bytes, ...]] = {}
-        for provider in sorted(_SIGNS_IN_STANDARD):
+        self._calling = calling_back(settings)
+        for provider, callbacks in self._calling.items():
+            if callbacks.signed is not Signing.STANDARD:
+                continue
             variable = f"{prefix_of(provider)}_WEBHOOK_SECRET"
             try:
                 self._provider_keys[provider] = read_secrets(settings.variable(variable))
@@ -118,18 +111,19 @@ class CallbackChecks:
     def of_provider(self, provider: str, token: str, headers: Headers, body: bytes) -> Callback:
         """What a provider says of the call that an address belongs to. Raises StudioError."""
         submission_id = self.submission_of(provider, token)
-        if provider == "pika":
-            message_id = self._check_fal(headers, body)
+        callbacks = self._calling[provider]
+        if callbacks.signed is Signing.FAL:
+            message_id = self._check_fal(provider, headers, body)
         elif keys := self._provider_keys.get(provider):
             message_id = self._check_standard(provider, keys, headers, body)
         else:
             # Unsigned. What is sent once more is the same to the byte.
             message_id = f"{submission_id} {hashlib.sha256(body).hexdigest()}"
-        return Callback(provider, message_id, submission_id, _hint(provider, _object(body)))
+        return Callback(provider, message_id, submission_id, _hint(callbacks.ids, _object(body)))
 
     def submission_of(self, provider: str, token: str) -> str:
         """The call that an address belongs to. Raises StudioError."""
-        if provider not in CALLING:
+        if provider not in self._calling:
             raise StudioError("NOT_FOUND")
         submission_id = submission_of(self._settings, provider, token)
         if submission_id is None:
@@ -147,13 +141,13 @@ class CallbackChecks:
             raise _refused(sender, "signature")
         return message_id
 
-    def _check_fal(self, headers: Headers, body: bytes) -> str:
+    def _check_fal(self, sender: str, headers: Headers, body: bytes) -> str:
         # Anybody may have fal sign something; that this was meant for us follows from the address.
         request_id, user_id, timestamp, signature = _each_once(headers, _FAL)
         if not (_FAL_PART.fullmatch(request_id) and _FAL_PART.fullmatch(user_id) and _TIMESTAMP.fullmatch(timestamp)):
             raise StudioError("WEBHOOK_MALFORMED")
         if not is_timely(int(timestamp), self._clock()):
-            raise _refused("pika", "time")
+            raise _refused(sender, "time")
         content = fal_content(request_id, user_id, timestamp, body)
         try:
             is_theirs = _HEX.fullmatch(signature) and self._fal_keys.has_signed(content, bytes.fromhex(signature))
@@ -161,7 +155,7 @@ class CallbackChecks:
             # They send it again.
             raise StudioError("PROVIDER_UNAVAILABLE", provider="fal") from error
         if not is_theirs:
-            raise _refused("pika", "signature")
+            raise _refused(sender, "signature")
         return request_id
 
 
@@ -203,11 +197,14 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _hint(provider: str, told: dict[str, Any]) -> str | None:
-    """The id under which a provider says that it has the call; None where it says none that could be one."""
-    for path in _HINTS[provider]:
+def _hint(paths: Sequence[str], told: dict[str, Any]) -> str | None:
+    """The id under which a provider says that it has the call; None where it says none that could be one.
+
+    An adapter writes it into an address.
+    """
+    for path in paths:
         found: Any = told
-        for name in path:
+        for name in path.split("."):
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, str) and _MESSAGE_ID.fullmatch(found):
             return found

@@ -19,23 +19,24 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import DuplicateKeyError
 
 from studio.indexes import Index
+from studio.providers.cards import Card
 from studio.records import Documents, Record, insert, is_new_id
 from studio.settings import Settings
 
 PATH = "/api/webhook"
-CALLING = frozenset({"ark", "kling", "kling-legacy", "pika", "node"})
-"""The providers that call back."""
 KEEP_S = 8 * 24 * 3600
 """Longer than any sender repeats a callback."""
 
 
-def callback_url(settings: Settings, provider: str, submission_id: str) -> str | None:
+def callback_url(settings: Settings, card: Card | None, submission_id: str) -> str | None:
     """Where a provider may say that a call has changed; None where it does not do so, or cannot reach us."""
+    if card is None or card.callbacks is None:
+        return None
     # A worker without the key of the web processes could only make addresses that they do not know.
     is_known = bool(settings.owner_key.get_secret_value())
-    if provider not in CALLING or not is_known or not settings.public_url.startswith("https://"):
+    if not is_known or not settings.public_url.startswith("https://"):
         return None
-    return f"{settings.public_url}{PATH}/{provider}/{token_of(settings, provider, submission_id)}"
+    return f"{settings.public_url}{PATH}/{card.name}/{token_of(settings, card.name, submission_id)}"
 
 
 def token_of(settings: Settings, provider: str, submission_id: str) -> str:

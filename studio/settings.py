@@ -189,7 +189,8 @@ class Settings(BaseSettings):
 
     def variable(self, name: str) -> str:
         """An environment variable that a provider's card names: a key, an address, a model. "" when it is not set."""
-        return self._variables.get(name, "")
+        # A key that was read from a file has the end of its line with it.
+        return self._variables.get(name, "").strip()
 
     @field_validator("public_url")
     @classmethod

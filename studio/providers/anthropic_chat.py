@@ -78,8 +78,8 @@ class AnthropicChat(ChatModel):
 
 def read(answer: Answer) -> Meaning | None:
     """What an answer that is no success means."""
-    error = answer.body.get("error")
-    if answer.status < 400 or not isinstance(error, dict):
+    error = answer.body.get("error") if answer.status >= 400 else None
+    if not isinstance(error, dict):
         return None
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None

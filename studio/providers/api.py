@@ -60,14 +60,14 @@ class Answer:
 
     @property
     def retry_after_s(self) -> float | None:
-        """What the service says about when to come again, as far as that makes sense."""
+        """When the service wants to be asked again, an hour from now at the latest."""
         for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
             try:
                 seconds = float(self.headers[name]) / unit
             except (KeyError, ValueError):
                 continue
-            if 0 <= seconds <= LONGEST_RETRY_AFTER_S:
-                return seconds
+            if seconds >= 0:
+                return min(seconds, LONGEST_RETRY_AFTER_S)
         return None
 
 
@@ -155,22 +155,21 @@ class Api:
     def _send(
         self, client: httpx.Client, method: str, path: str, unclear: Exception, request: dict[str, Any]
     ) -> Answer:
-        url = path if path.startswith("http") else f"{self.card.base_url}{path}"
         headers = {**self._headers(), **request.pop("headers", {})}
         model = request.pop("model", "")
         began = time.monotonic()
         try:
-            with client.stream(method, url, headers=headers, **request) as response:
+            with client.stream(method, f"{self.card.base_url}{path}", headers=headers, **request) as response:
                 answer = Answer(
                     response.status_code,
                     {name.lower(): value for name, value in response.headers.items()},
-                    _limited(response),
+                    _limited(response, self.offer.timeout_s),
                     model,
                 )
         except _NOT_SENT as error:
             self._log(method, type(error).__name__, began)
             raise Away(f"{self.card.name} cannot be reached") from error
-        except (httpx.HTTPError, httpx.InvalidURL, _TooLarge) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, _TooMuch) as error:
             self._log(method, type(error).__name__, began)
             raise unclear from error
         self._log(method, answer.status, began)
@@ -178,6 +177,11 @@ class Api:
         if meaning is not None:
             raise self.failure(meaning, answer, unclear=unclear)
         return answer
+
+    def failure_of_task(self, meaning: Meaning | None, answer: Answer) -> Exception:
+        """What a task comes to that failed. It is over whatever its words say: no wait and no other key mends it."""
+        is_about_us = meaning in (Meaning.REJECTED, Meaning.REFUSED)
+        return self.failure(meaning if meaning and is_about_us else Meaning.FAILED, answer)
 
     def failure(  # noqa: C901, PLR0911 (one line for each meaning)
         self, meaning: Meaning, answer: Answer, *, unclear: Exception | None = None
@@ -240,7 +244,10 @@ def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for 
             return Meaning.SPENT
         case 429:
             return Meaning.BUSY
-        case status if status >= 500 or status in (408, 409, 425):
+        case 408 | 504:
+            # Whoever has waited in vain, it was for somebody who may be at work on it.
+            return Meaning.UNCLEAR
+        case status if status >= 500 or status in (409, 425):
             # Its own words in its own form say that it did not take it. Anything else came from something in between.
             return Meaning.AWAY if answer.body else Meaning.UNCLEAR
         case status if 400 <= status < 500:
@@ -256,14 +263,16 @@ def tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-class _TooLarge(Exception):
-    """The answer is larger than anything that a service should answer."""
+class _TooMuch(Exception):
+    """The answer is larger than anything that a service should answer, or takes longer than it may."""
 
 
-def _limited(response: httpx.Response) -> bytes:
+def _limited(response: httpx.Response, timeout_s: float) -> bytes:
     content = bytearray()
+    ends_at = time.monotonic() + timeout_s
     for chunk in response.iter_bytes():
         content += chunk
-        if len(content) > ANSWER_MAX_BYTES:
-            raise _TooLarge
+        # The client's own limit is for each part of an answer, and not for all of it.
+        if len(content) > ANSWER_MAX_BYTES or time.monotonic() > ends_at:
+            raise _TooMuch
     return bytes(content)

@@ -33,13 +33,14 @@ _MEANINGS = {
 
 def read(answer: Answer) -> Meaning | None:
     """What an answer that is no success means."""
-    error = answer.body.get("error")
-    if answer.status < 400 or not isinstance(error, dict):
+    # The body of a success may be a picture, and is decoded once.
+    error = answer.body.get("error") if answer.status >= 400 else None
+    if not isinstance(error, dict):
         return None
     code = str(error.get("code") or "")
     if code == "QuotaExceeded":
         # Its queue is full, which passes; or a free trial is used up, which does not.
-        return Meaning.SPENT if "trial" in str(error.get("message")) else Meaning.FULL
+        return Meaning.SPENT if "trial" in str(error.get("message")).lower() else Meaning.FULL
     return meaning_of(code)
 
 

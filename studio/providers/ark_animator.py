@@ -205,9 +205,7 @@ class ArkAnimator(ServiceAnimator):
         meaning = ark.meaning_of(code)
         if meaning is None and code.startswith("Invalid"):
             meaning = Meaning.REFUSED
-        failure = self._api.failure(meaning or Meaning.FAILED, answer)
-        # What is worth repeating of a call is the end of a task.
-        return failure if isinstance(failure, StudioError) else StudioError("RENDER_FAILED")
+        return self._api.failure_of_task(meaning, answer)
 
 
 def _read(answer: Answer) -> Meaning | None:

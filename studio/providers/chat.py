@@ -54,10 +54,6 @@ class ChatModel(ABC):
     def say(self, api: Api, name: str, model: TextModel, question: Question[A]) -> Said:
         """Send a question to a model of the card, by its name, and wait for what it says."""
 
-    def model(self, offer: TextOffer) -> TextModel | None:
-        """What is known of the offer's model; None where there is no such model."""
-        return offer.models.get(offer.model)
-
     def refine(self, story: str | None, *, title: str, language: Language, call: PaidCall | None = None) -> Words:
         """Tidy the story, keeping the child's words, and say how its picture should move."""
         if not words_of(f"{title} {story or ''}"):
@@ -103,7 +99,7 @@ class ChatModel(ABC):
         api = self._apis[capability]
         offer = self.card.offer(capability)
         assert isinstance(offer, TextOffer)  # noqa: S101 (writers and seers have no other; for the type checker)
-        model = self.model(offer)
+        model = offer.known(offer.model)
         if model is None:
             raise cards.model_unknown(self.card, capability, offer.model)
         said = self.say(api, offer.model, model, question)

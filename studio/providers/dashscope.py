@@ -28,9 +28,12 @@ _MEANINGS = {
     "Model.NotExist": Meaning.NO_MODEL,
     "model_not_found": Meaning.NO_MODEL,
     "Throttling": Meaning.BUSY,
+    "InvalidParameter": Meaning.REFUSED,
+    "BadRequest": Meaning.REFUSED,
+    "InvalidURL": Meaning.REFUSED,
 }
-# Its own faults, which otherwise have a status that says as much.
-_FAULTS = {"InternalError", "ServiceUnavailable", "GatewayTimeout", "RequestTimeOut"}
+# Its own faults, which otherwise have a status that says as much. Those that speak of time are not among them.
+_FAULTS = {"InternalError", "ServiceUnavailable"}
 # Tokens of a minute, which come again; or a free quota, which does not.
 _QUOTA = {"Throttling.AllocationQuota", "insufficient_quota"}
 
@@ -50,12 +53,15 @@ def read(answer: Answer) -> Meaning | None:
         return None
     if code in _QUOTA:
         return Meaning.SPENT if "free" in str(told.get("message")).lower() else Meaning.FULL
-    # What stands in between may say all of this with HTTP 200.
-    return meaning_of(code) or (_by_word(code) if answer.status < 400 else None)
-
-
-def _by_word(code: str) -> Meaning:
-    return Meaning.AWAY if code in _FAULTS else Meaning.REFUSED
+    if meaning := meaning_of(code):
+        return meaning
+    if answer.status == 404:
+        # A paid request names nothing but its model.
+        return Meaning.NO_MODEL if answer.asked_model else Meaning.MISSING
+    if answer.status < 400:
+        # What stands in between may say all of this with HTTP 200; a code that is not known may be anything.
+        return Meaning.AWAY if code.partition(".")[0] in _FAULTS else Meaning.UNCLEAR
+    return None
 
 
 def meaning_of(code: str) -> Meaning | None:

@@ -24,8 +24,6 @@ ANYBODY = "huaban"
 DONE = "20000000"
 WORKING = {"20000001", "20000002"}
 SILENT = "20000003"
-INVALID = "45000001"
-"""Of a parameter. The same is said of a task's id that is known already."""
 _NO_SOUND = {"45000002", "45000151"}
 """Nothing in it, or not in a format that it knows."""
 
@@ -79,11 +77,10 @@ def heard(answer: Answer, api: Api, call: PaidCall) -> Heard:
 
     Raises StudioError("AUDIO_UNREADABLE").
     """
-    match code(answer):
-        case "20000003":
-            return Heard("")
-        case "45000002" | "45000151":
-            raise StudioError("AUDIO_UNREADABLE")
+    if code(answer) == SILENT:
+        return Heard("")
+    if code(answer) in _NO_SOUND:
+        raise StudioError("AUDIO_UNREADABLE")
     found = msgspec.json.decode(answer.content, type=_Recognised)
     if found.audio_info.duration is not None:
         charge(call, api, seconds=found.audio_info.duration / 1000)
@@ -97,8 +94,9 @@ def read(answer: Answer) -> Meaning | None:
     if found in {DONE, SILENT, *WORKING, *_NO_SOUND}:
         return None
     if not found:
-        # What answers without a code is not the service, or not as we know it.
-        return Meaning.UNCLEAR if answer.status < 400 else None
+        # What answers without a code is not the service, or not as we know it; and a fault of whatever stands before
+        # it says nothing of what is behind.
+        return Meaning.UNCLEAR if answer.status < 400 or answer.status >= 500 else None
     return _MEANINGS.get(found) or (Meaning.REFUSED if found.startswith("45") else Meaning.AWAY)
 
 

@@ -86,9 +86,13 @@ class KlingAnimator(ServiceAnimator):
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
         """See how far the task is. Raises NotNow, StudioError."""
-        rows, answer = self._rows(task_ids=provider_id)
+        try:
+            rows, answer = self._rows(task_ids=provider_id)
+        except Missing:
+            return Pending()
         row = next((row for row in rows if row.id == provider_id), None)
         if row is None:
+            # Its record may be late; a clip that was paid for is not given up on one answer.
             return Pending()
         clips = [output.url for output in row.outputs or () if output.type == "video" and output.url]
         return kling.lookup(

@@ -12,8 +12,8 @@ import msgspec
 from studio.errors import OutcomeUnknown, StudioError
 from studio.objects import ObjectStore
 from studio.providers import cards, kling
-from studio.providers.api import Api
-from studio.providers.interfaces import AnimationRequest, Capability, Lookup, Progress
+from studio.providers.api import Api, Missing
+from studio.providers.interfaces import AnimationRequest, Capability, Lookup, Pending, Progress
 from studio.providers.service_animator import ServiceAnimator, accepted_id
 from studio.settings import Settings
 
@@ -88,7 +88,11 @@ class KlingLegacyAnimator(ServiceAnimator):
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
         """See how far the task is. Raises NotNow, StudioError."""
-        answer = self._api.ask("GET", f"{_PATH}/{provider_id}")
+        try:
+            answer = self._api.ask("GET", f"{_PATH}/{provider_id}")
+        except Missing:
+            # Its record may be late; a clip that was paid for is not given up on one answer.
+            return Pending()
         row = kling.told(answer, _Row)
         videos = row.task_result.videos if row.task_result else None
         return kling.lookup(

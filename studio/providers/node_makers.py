@@ -124,7 +124,7 @@ class _NodeMaker(ABC, Generic[R]):
             case "finished":
                 return self._made(provider_id, request, job.get("result"))
             case "failed":
-                raise self._failure(job.get("error"), answer)
+                raise self._api.failure_of_task(_MEANINGS.get(_code(job.get("error"))), answer)
             case "cancelled":
                 raise StudioError("RENDER_FAILED")
             case _:
@@ -191,11 +191,6 @@ class _NodeMaker(ABC, Generic[R]):
             self._objects.upload(path, key, mime=mime)
         return key
 
-    def _failure(self, error: object, answer: Answer) -> Exception:
-        failure = self._api.failure(_MEANINGS.get(_code(error), Meaning.FAILED), answer)
-        # What is worth repeating of a call is the end of a job.
-        return failure if isinstance(failure, StudioError) else StudioError("RENDER_FAILED")
-
 
 class NodeAnimator(_NodeMaker[AnimationRequest]):
     capability = Capability.ANIMATOR
@@ -236,6 +231,7 @@ class NodePainter(_NodeMaker[PaintingRequest]):
     def wanted(self, request: PaintingRequest) -> tuple[str, dict[str, Any]]:
         models = self.card.painter.models if self.card.painter else {}
         model = cards.model_named(self.card, self.capability, models, request.model)
+        paintings.require_offered(self.card, model, request)
         width, height = request.size.split("x")
         wanted = {
             "prompt": clip_prompts.for_model(request.prompt, model.prompt_max_chars),
@@ -261,8 +257,7 @@ class NodeVoice(_NodeMaker[SpeechRequest]):
     def wanted(self, request: SpeechRequest) -> tuple[str, dict[str, Any]]:
         models = self.card.voice.models if self.card.voice else {}
         model = cards.model_named(self.card, self.capability, models, request.model)
-        if len(request.text) > model.text_max_chars:
-            raise StudioError("PROVIDER_REFUSED")
+        voices.require_offered(self.card, model, request)
         return request.model, {"text": request.text, "language": request.language, "voice": request.voice}
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from studio.errors import Away
 from studio.providers.api import Answer, Api, Meaning
-from studio.providers.cards import TextModel, TextOffer
+from studio.providers.cards import TextModel
 from studio.providers.chat import JSON_SCHEMA, ChatModel
 from studio.providers.chat_questions import Ending, Question, Said
 from studio.providers.interfaces import Capability
@@ -38,10 +38,6 @@ class OllamaChat(ChatModel):
     def api(self, capability: Capability) -> Api:
         """The service."""
         return Api(self.card, capability, headers=dict, reader=lambda answer: _MEANINGS.get(answer.status))
-
-    def model(self, offer: TextOffer) -> TextModel:
-        """Whoever pulled a model knows it; any of them can be held to a schema."""
-        return super().model(offer) or TextModel(traits=frozenset({JSON_SCHEMA}))
 
     def say(self, api: Api, name: str, model: TextModel, question: Question[Any]) -> Said:
         """Ask. The schema is spelled out as well: a model that does not know what it is held to may write blanks."""

@@ -31,8 +31,9 @@ def api(card: Card, capability: Capability) -> Api:
 
 def read(answer: Answer) -> Meaning | None:
     """What an answer that is no success means."""
-    error = answer.body.get("error")
-    if answer.status < 400 or not isinstance(error, dict):
+    # The body of a success may be a picture, and is decoded once.
+    error = answer.body.get("error") if answer.status >= 400 else None
+    if not isinstance(error, dict):
         return None
     for word in (str(error.get("code")), str(error.get("type"))):
         if word in _MEANINGS:

@@ -12,7 +12,7 @@ from studio.media import images
 from studio.objects import ObjectStore
 from studio.providers import cards, clip_prompts
 from studio.providers.api import Service
-from studio.providers.cards import PictureModel, PictureOffer
+from studio.providers.cards import Card, PictureModel, PictureOffer
 from studio.providers.downloads import Downloads
 from studio.providers.interfaces import Capability, PaintingRequest
 from studio.settings import Settings
@@ -47,22 +47,27 @@ class PaidPainter:
         return clip_prompts.for_model(request.prompt, self._model(request).prompt_max_chars)
 
     def _size(self, request: PaintingRequest) -> str:
-        """The size, where the model offers it. Raises StudioError("CLIP_NOT_OFFERED") with the nearest that it does."""
-        sizes = self._model(request).sizes
-        if request.size in sizes:
-            return request.size
-        wanted = _pixels(request.size)
-        raise StudioError(
-            "CLIP_NOT_OFFERED",
-            provider=self._card.title,
-            model=request.model,
-            field="size",
-            value=request.size[:20],
-            nearest=", ".join(sorted(sizes, key=lambda size: math.dist(_pixels(size), wanted))[:2]),
-        )
+        """The size, where the model offers it. Raises as `require_offered`."""
+        require_offered(self._card, self._model(request), request)
+        return request.size
 
     def _check(self, picture: Path) -> None:
         check(picture, max_pixels=self._max_pixels)
+
+
+def require_offered(card: Card, model: PictureModel, request: PaintingRequest) -> None:
+    """Raises StudioError("CLIP_NOT_OFFERED") with the nearest sizes, where the model does not offer this one."""
+    if request.size in model.sizes:
+        return
+    wanted = _pixels(request.size)
+    raise StudioError(
+        "CLIP_NOT_OFFERED",
+        provider=card.title,
+        model=request.model,
+        field="size",
+        value=request.size[:20],
+        nearest=", ".join(sorted(model.sizes, key=lambda size: math.dist(_pixels(size), wanted))[:2]),
+    )
 
 
 def check(picture: Path, *, max_pixels: int) -> None:

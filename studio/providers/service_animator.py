@@ -4,6 +4,7 @@ price, and bringing the clip home."""
 from __future__ import annotations
 
 import base64
+import math
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -75,12 +76,12 @@ class ServiceAnimator:
         return base64.b64encode(picture).decode()
 
     def micros(self, units: object) -> int | None:
-        """What the service's own units come to, in micros; None where no price is known for them."""
+        """What the service's own units come to, in micros, rounded up; None where no price is known for them."""
         price = self.offer.micros_per_unit
         if price is None or isinstance(units, bool) or not isinstance(units, (int, float, str)):
             return None
         try:
-            return round(Decimal(str(units)) * price)
+            return max(0, math.ceil(Decimal(str(units)) * price))
         except (ArithmeticError, ValueError):
             return None
 

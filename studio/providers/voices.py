@@ -12,7 +12,7 @@ from studio.objects import ObjectStore
 from studio.providers import cards
 from studio.providers.api import Service
 from studio.providers.at_once import MakesAtOnce
-from studio.providers.cards import VoiceModel, VoiceOffer
+from studio.providers.cards import Card, VoiceModel, VoiceOffer
 from studio.providers.downloads import Downloads
 from studio.providers.interfaces import Capability, SpeechRequest
 from studio.settings import Settings
@@ -50,34 +50,27 @@ class PaidVoice(MakesAtOnce[SpeechRequest]):
         return cards.model_named(self._card, Capability.VOICE, self._offer.models, request.model)
 
     def _settled(self, request: SpeechRequest) -> SpeechRequest:
-        """The request, where the card offers what it asks for.
-
-        A text that is too long is refused, and not cut or spoken in parts: a call that is made of several may come to
-        be paid and lost in the middle. Whoever asks knows better where a story can be parted.
-
-        Raises StudioError("MODEL_UNKNOWN"), StudioError("CLIP_NOT_OFFERED") with what is offered.
-        """
-        model = self._model(request)
-        voices = [voice for offered in model.voices.values() for voice in offered]
-        if request.voice not in voices:
-            nearest = ", ".join(dict.fromkeys(model.voices.get(request.language, ()))) or "–"
-            raise self._not_offered(request, "voice", request.voice[:20], nearest)
-        if len(request.text) > model.text_max_chars:
-            raise self._not_offered(request, "characters", str(len(request.text)), str(model.text_max_chars))
+        """The request, where the card offers what it asks for. Raises as `require_offered`, and "MODEL_UNKNOWN"."""
+        require_offered(self._card, self._model(request), request)
         return request
-
-    def _not_offered(self, request: SpeechRequest, field: str, value: str, nearest: str) -> StudioError:
-        return StudioError(
-            "CLIP_NOT_OFFERED",
-            provider=self._card.title,
-            model=request.model,
-            field=field,
-            value=value,
-            nearest=nearest,
-        )
 
     def _check(self, file: Path) -> None:
         check(file)
+
+
+def require_offered(card: Card, model: VoiceModel, request: SpeechRequest) -> None:
+    """Raises StudioError("CLIP_NOT_OFFERED") with what is offered, where the model has no such voice, or less breath.
+
+    A text that is too long is refused, and not cut or spoken in parts: a call that is made of several may come to be
+    paid and lost in the middle. Whoever asks knows better where a story can be parted.
+    """
+    told = {"provider": card.title, "model": request.model}
+    if request.voice not in {voice for offered in model.voices.values() for voice in offered}:
+        nearest = ", ".join(dict.fromkeys(model.voices.get(request.language, ()))) or "–"
+        raise StudioError("CLIP_NOT_OFFERED", **told, field="voice", value=request.voice[:20], nearest=nearest)
+    if len(request.text) > model.text_max_chars:
+        length, most = str(len(request.text)), str(model.text_max_chars)
+        raise StudioError("CLIP_NOT_OFFERED", **told, field="characters", value=length, nearest=most)
 
 
 def check(file: Path) -> None:

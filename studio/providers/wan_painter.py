@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from studio.errors import Away, OutcomeUnknown, StudioError
 from studio.providers import dashscope
-from studio.providers.api import Answer, Meaning
+from studio.providers.api import Missing
 from studio.providers.interfaces import Lookup, Made, PaintingRequest, Pending, Progress
 from studio.providers.paintings import PaidPainter
 
@@ -16,7 +16,6 @@ CONVERSES = "messages"
 """The trait of models from 2.6 on: they are asked in the form of a conversation, and under another path."""
 
 _GIVEN_UP = {"FAILED", "CANCELED", "UNKNOWN"}
-_REFUSALS = ("InvalidParameter", "BadRequest", "InvalidURL")
 
 
 class WanPainter(PaidPainter):
@@ -40,13 +39,13 @@ class WanPainter(PaidPainter):
         raise OutcomeUnknown
 
     def look(self, provider_id: str, request: PaintingRequest, *, progress: Progress) -> Lookup:
-        answer = self._api.ask("GET", _path(provider_id), model=request.model)
+        answer = self._api.ask("GET", _path(provider_id))
         try:
             task = dashscope.painting(answer)
         except ValueError as error:
             raise Away("wan: an answer that cannot be read") from error
         if task.task_status in _GIVEN_UP or task.failure:
-            raise self._failure(task.failure, answer)
+            raise self._api.failure_of_task(dashscope.meaning_of(task.failure), answer)
         if task.task_status != "SUCCEEDED":
             return Pending()
         if not task.url:
@@ -64,6 +63,8 @@ class WanPainter(PaidPainter):
         """A task that has begun cannot be stopped, which it says by refusing."""
         try:
             self._api.ask("POST", f"{_path(provider_id)}/cancel")
+        except Missing:
+            """It is not kept any more."""
         except StudioError as error:
             if error.symbol != "PROVIDER_REFUSED":
                 raise
@@ -86,12 +87,6 @@ class WanPainter(PaidPainter):
         else:
             path, asked = "/services/aigc/text2image/image-synthesis", {"prompt": prompt}
         return path, {"model": request.model, "input": asked, "parameters": parameters}
-
-    def _failure(self, code: str, answer: Answer) -> Exception:
-        meaning = Meaning.REFUSED if code.startswith(_REFUSALS) else Meaning.FAILED
-        if dashscope.meaning_of(code) is Meaning.REJECTED:
-            meaning = Meaning.REJECTED
-        return self._api.failure(meaning, answer)
 
 
 def _path(task_id: str) -> str:

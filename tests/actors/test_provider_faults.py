@@ -11,6 +11,7 @@ import dramatiq
 import pytest
 
 from app.client import Client
+from studio.errors import StudioError
 from studio.providers import Reading
 from studio.providers.local_seer import LocalSeer
 from tests.product import Product, new_client
@@ -135,3 +136,28 @@ def test_a_fault_of_a_provider_comes_to_this(
         assert len(simulator.tasks) == 1 or status != "succeeded"
         told = json.dumps([ended, client.get(f"/artworks/{artwork_id}")], ensure_ascii=False)
         assert not [words for words in simulator.said if words in told], "no words of a provider reach people"
+
+
+@pytest.mark.parametrize(("symbol", "state"), [("CLIP_GONE", "settled"), ("RENDER_FAILED", "refunded")])
+@pytest.mark.usefixtures("crew")
+def test_a_clip_that_was_made_is_charged_though_nobody_gets_it(
+    family: tuple[Client, str],
+    product: Product,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    symbol: str,
+    state: str,
+) -> None:
+    def told(*_arguments: object, **_named: object) -> None:
+        raise StudioError(symbol)
+
+    client, cover_asset_id = family
+    with made_by("ark", product, monkeypatch, tmp_path):
+        monkeypatch.setattr(product.studio.providers.animator, "look", told)
+        artwork = {"title": "Fox", "description": "A fox flies.", "coverAssetId": cover_asset_id}
+        artwork_id = client.post("/artworks", artwork)["artworkId"]
+        job_id = client.post("/generation/jobs", {"artworkId": artwork_id})["jobId"]
+        eventually(lambda: client.get(f"/generation/jobs/{job_id}")["finishedAt"], limit_s=60)
+        (entry,) = product.studio.database["ledger"].find({"job_id": job_id})
+        assert entry["state"] == state

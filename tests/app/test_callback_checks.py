@@ -14,6 +14,7 @@ from litestar.datastructures import Headers
 from app.callbacks import CallbackChecks
 from studio.callbacks import callback_url, submission_of, token_of
 from studio.errors import Away, StudioError
+from studio.providers import cards
 from studio.records import new_id
 from studio.settings import Settings
 from studio.signatures import fal_content, sign, stamp
@@ -205,7 +206,7 @@ def test_a_deployment_does_not_start_with_a_secret_that_protects_nothing(monkeyp
 
 def test_an_address_belongs_to_one_call_of_one_provider(settings: Settings) -> None:
     call = new_id()
-    url = callback_url(settings, "ark", call)
+    url = callback_url(settings, cards.load("ark", settings), call)
     assert url
     assert url.startswith("https://huaban.example/api/webhook/ark/")
     token = url.rpartition("/")[2]
@@ -240,7 +241,8 @@ def test_an_address_belongs_to_one_call_of_one_provider(settings: Settings) -> N
 def test_where_nobody_could_call_back_there_is_no_address(
     settings: Settings, provider: str, changed: dict[str, Any]
 ) -> None:
-    assert callback_url(settings.model_copy(update=changed), provider, new_id()) is None
+    card = None if provider == "local" else cards.load(provider, settings)
+    assert callback_url(settings.model_copy(update=changed), card, new_id()) is None
 
 
 def of_provider(

@@ -24,7 +24,7 @@ TASKS = f"{PREFIX}/contents/generations/tasks"
 URL_S = 24 * 3600
 RECORD_S = 7 * 24 * 3600
 MOST_BODY_BYTES = 64 * 1024 * 1024
-MOST_PICTURE_BYTES = 30 * 1024 * 1024
+MOST_PICTURE_BYTES = 30_000_000
 LARGEST_SEED = 2**32 - 1
 
 # In the order 16:9, 4:3, 1:1, 3:4, 9:16, 21:9.

@@ -55,7 +55,7 @@ class DashScopeAudio(DashScopeWords):
             return self.invalid("asr_options")
         recording = _recording(body["messages"])
         heard = sounds.listen(recording) if recording else None
-        if heard is None or len(recording) > _HEARD_MAX_BYTES or heard.seconds > _HEARD_MAX_S:
+        if heard is None or len(request.body) > _HEARD_MAX_BYTES or heard.seconds > _HEARD_MAX_S:
             return self.refusal(
                 400, "InvalidParameter.DataInspection", "invalid_parameter_error", "The audio cannot be read."
             )

@@ -11,7 +11,9 @@ Prices are whole numbers of micros, millionths of the card's currency: a line of
 from __future__ import annotations
 
 import math
+import re
 import tomllib
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -170,10 +172,34 @@ class TextOffer(Offer, frozen=True, kw_only=True):
     MOST_REQUESTS = 2
 
     models: dict[str, TextModel]
+    others: TextModel | None = None
+    """What is known of a model that is not among them; None where there is no other."""
+
+    def known(self, model: str) -> TextModel | None:
+        """What is known of a model; None where there is no such one."""
+        return self.models.get(model, self.others)
 
 
 class SpeechOffer(Offer, frozen=True, kw_only=True):
     models: dict[str, SpeechModel]
+
+
+class Signing(StrEnum):
+    """How a callback is signed."""
+
+    NOT = "not"
+    STANDARD = "standard"
+    """As Standard Webhooks has it, where a secret was agreed on: `KLING_WEBHOOK_SECRET`."""
+    FAL = "fal"
+    """With the keys that fal publishes."""
+
+
+class Callbacks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A service that says by itself when something has changed."""
+
+    ids: tuple[str, ...]
+    """Where in what it sends its own id for what it makes may stand: `id`, or `data.id` for one inside of `data`."""
+    signed: Signing = Signing.NOT
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -190,6 +216,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """In which it charges: CNY, USD. "" where nothing is ever charged."""
     sources: tuple[str, ...] = ()
     """Where these facts were read, and when."""
+    callbacks: Callbacks | None = None
+    """None where it never calls back."""
     animator: ClipOffer | None = None
     writer: TextOffer | None = None
     seer: TextOffer | None = None
@@ -226,8 +254,10 @@ def load(name: str, settings: Settings) -> Card:
     """A provider's card with what the settings change of it. Raises ValueError where that makes no sense."""
     data = _merged(_read(FOLDER / f"{name}.toml"), _read(settings.provider_cards / f"{name}.toml"))
     prefix = prefix_of(name)
-    if base_url := settings.variable(f"{prefix}_BASE_URL"):
-        data["base_url"] = base_url.rstrip("/")
+    if given := settings.variable(f"{prefix}_BASE_URL"):
+        data["base_url"] = given
+    if isinstance(address := data.get("base_url"), str):
+        data["base_url"] = _address(address, f"{prefix}_BASE_URL" if given else f"the card of {name}")
     for capability, word in WORDS.items():
         offer = data.get(capability.value)
         if offer is None:
@@ -236,11 +266,21 @@ def load(name: str, settings: Settings) -> Card:
             if value := settings.variable(f"{prefix}_{word}_{ending}"):
                 offer[field] = value if field == "model" else _whole(f"{prefix}_{word}_{ending}", value)
     variables = {*data.get("keys", ()), *data.get("optional_keys", ()), f"{prefix}_WEBHOOK_SECRET"}
-    secrets = {variable: SecretStr(value) for variable in variables if (value := settings.variable(variable))}
+    secrets = {
+        variable: SecretStr(_secret(variable, value))
+        for variable in variables
+        if (value := settings.variable(variable))
+    }
     try:
         return msgspec.structs.replace(msgspec.convert(data, Card), name=name, secrets=secrets)
     except msgspec.ValidationError as error:
         raise ValueError(f"the card of {name}: {error}") from error
+
+
+def calling_back(settings: Settings) -> dict[str, Callbacks]:
+    """All providers that call back, whether or not anything is asked of them now: a film may have been, before."""
+    found = {path.stem: load(path.stem, settings).callbacks for path in sorted(FOLDER.glob("*.toml"))}
+    return {name: callbacks for name, callbacks in found.items() if callbacks}
 
 
 def prefix_of(name: str) -> str:
@@ -259,7 +299,7 @@ def unknown_model(card: Card, capability: Capability) -> str | None:
     """What is to be said at the start about a default model that the card does not tell of; None where it does."""
     offer = card.offer(capability)
     models = getattr(offer, "models", {})
-    if offer.model in models:
+    if offer.model in models or getattr(offer, "others", None):
         return None
     setting = f"{prefix_of(card.name)}_{WORDS[capability]}_MODEL"
     return (
@@ -290,6 +330,21 @@ def model_unknown(card: Card, capability: Capability, model: str) -> StudioError
         offered=", ".join(offered) or "–",
         setting=f"{prefix_of(card.name)}_{WORDS[capability]}_MODEL",
     )
+
+
+def _address(url: str, where: str) -> str:
+    """Without its last slash. Empty is that of a node which nobody has set yet."""
+    if url and not re.fullmatch(r"https?://[^/?#@\s]+(?:/[^?#\s]*)?", url):
+        # It would be found out by the first film, which would wait for a service that cannot be reached.
+        raise ValueError(f"{where}: its address has to begin with https:// or http://, and be no more than an address")
+    return url.rstrip("/")
+
+
+def _secret(variable: str, value: str) -> str:
+    # A header that holds it would not be sent, and the exception that says so would tell the key.
+    if not value.isascii() or not value.isprintable():
+        raise ValueError(f"{variable} holds a character that no key has")
+    return value
 
 
 def _whole(variable: str, value: str) -> int:

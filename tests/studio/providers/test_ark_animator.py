@@ -251,9 +251,10 @@ def test_an_id_from_outside_is_believed_only_where_the_task_bears_the_mark(
         ("OutputVideoSensitiveContentDetected.PolicyViolation", "CONTENT_REJECTED"),
         ("InputImageRiskDetection", "CONTENT_REJECTED"),
         ("InvalidParameter.duration", "PROVIDER_REFUSED"),
-        ("AccountOverdueError", "PROVIDER_QUOTA"),
         ("ServerOverloaded", "RENDER_FAILED"),
         ("ContentSecurityDetectionError", "RENDER_FAILED"),
+        ("AccountOverdueError", "RENDER_FAILED"),
+        ("ModelNotOpen", "RENDER_FAILED"),
         ("", "RENDER_FAILED"),
     ],
 )

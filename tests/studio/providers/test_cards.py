@@ -29,10 +29,24 @@ def test_every_card_offers_what_it_has_by_default(name: str) -> None:
             assert settle(card, card.animator, again, drawing_ratio=4 / 3) == chosen
 
 
-@pytest.mark.parametrize("name", ["ark", "kling", "kling-legacy"])
-def test_where_a_lookup_decides_no_request_takes_longer_than_a_lost_one_is_waited_for(name: str) -> None:
-    # Otherwise a call that is still on its way would count as never made.
-    offer = cards.load(name, Settings()).offer(Capability.ANIMATOR)
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        ("ark", Capability.ANIMATOR),
+        ("kling", Capability.ANIMATOR),
+        ("kling-legacy", Capability.ANIMATOR),
+        ("openai", Capability.PAINTER),
+        ("seedream", Capability.PAINTER),
+        ("z-image", Capability.PAINTER),
+        ("openai", Capability.VOICE),
+        ("cosyvoice", Capability.VOICE),
+    ],
+)
+def test_where_a_lookup_decides_no_request_takes_longer_than_a_lost_one_is_waited_for(
+    name: str, capability: Capability
+) -> None:
+    # Otherwise a call that is still on its way would count as never made, or as lost.
+    offer = cards.load(name, Settings()).offer(capability)
     assert offer.timeout_s < offer.unknown_for_s
 
 
@@ -50,6 +64,29 @@ def test_the_environment_changes_what_a_card_says(monkeypatch: pytest.MonkeyPatc
     assert card.base_url == "https://ark.example/api"
     assert card.animator.model == changes["ARK_VIDEO_MODEL"]
     assert (card.animator.concurrent, card.animator.per_minute) == (3, 60)
+
+
+@pytest.mark.parametrize(
+    "address", ["192.168.1.20:8000", "ftp://node", "https://", "https://user@node", "https://a/?b"]
+)
+def test_an_address_that_is_none_stops_the_start(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_BASE_URL", address)
+    with pytest.raises(ValueError, match="NODE_BASE_URL"):
+        cards.load("node", Settings())
+
+
+def test_a_key_comes_without_the_end_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAL_KEY", "id:secret\n")
+    assert cards.load("pika", Settings()).secret("FAL_KEY") == "id:secret"
+
+
+@pytest.mark.parametrize("key", ["sec\nret", "секрет", "sec\x00ret"])
+def test_a_key_that_no_header_can_hold_stops_the_start_and_is_not_told(key: str) -> None:
+    settings = Settings()
+    settings._variables["FAL_KEY"] = key
+    with pytest.raises(ValueError, match="FAL_KEY") as told:
+        cards.load("pika", settings)
+    assert key not in str(told.value)
 
 
 def test_a_number_that_is_none_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,8 +123,23 @@ def test_a_model_that_no_card_tells_of_stops_the_start(monkeypatch: pytest.Monke
         Providers(settings, ObjectStore(settings))
 
 
+def test_a_service_that_runs_any_model_is_asked_for_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_PROVIDER", "ollama")
+    monkeypatch.setenv("OLLAMA_LLM_MODEL", "llama3.2")
+    settings = Settings()
+    assert Providers(settings, ObjectStore(settings)).chosen(Capability.WRITER) == "ollama"
+
+
 def test_a_missing_key_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIDEO_PROVIDER", "local,pika")
     settings = Settings()
     with pytest.raises(ValueError, match="VIDEO_PROVIDER=pika needs FAL_KEY"):
         Providers(settings, ObjectStore(settings))
+
+
+def test_who_calls_back_is_told_by_the_cards() -> None:
+    calling = cards.calling_back(Settings())
+    assert set(calling) == {"ark", "kling", "kling-legacy", "pika", "node"}
+    assert calling["pika"].signed is cards.Signing.FAL
+    assert calling["kling"].ids == ("id", "data.id")
+    assert all(callbacks.ids for callbacks in calling.values())

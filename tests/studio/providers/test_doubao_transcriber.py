@@ -93,6 +93,8 @@ def test_what_comes_of_a_fault(doubao: DoubaoSimulator, fault: Fault, came_of_it
         (told("55999999", "of its own making"), "away"),
         (Reply(200, {"result": {"text": "whose?"}}), "unknown"),
         (Reply(403, {"message": "wrong kind of key"}), "PROVIDER_ACCOUNT"),
+        # Of what stands before the service.
+        (Reply(503, {"message": "upstream is gone"}), "unknown"),
         (Reply(429, {}), "not now"),
     ],
 )

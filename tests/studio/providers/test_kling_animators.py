@@ -166,10 +166,10 @@ def test_a_failure_that_speaks_of_content_is_a_rejection(kling: Bench, simulator
 
 
 def test_units_become_money_where_the_card_knows_their_price(kling: Bench) -> None:
-    kling.change_card("[animator]\nmicros_per_unit = 140000\n")
+    kling.change_card("[animator]\nmicros_per_unit = 140001\n")
     found = kling.look(kling.submit())
     assert isinstance(found, Made)
-    assert found.micros == 210_000
+    assert found.micros == 210_002, "1.5 units, and what is left of them is charged, too"
 
 
 def test_a_public_deployment_is_called_back(kling: Bench, simulator: KlingSimulator) -> None:
@@ -180,9 +180,8 @@ def test_a_public_deployment_is_called_back(kling: Bench, simulator: KlingSimula
     assert asked.get("options", asked)["callback_url"] == address
 
 
-def test_a_task_that_a_query_does_not_show_yet_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with at("kling", KlingSimulator(), tmp_path, monkeypatch) as kling:
-        assert kling.look("800000000000") == Pending()
+def test_a_task_that_a_query_does_not_show_yet_is_waited_for(kling: Bench) -> None:
+    assert kling.look("800000000000") == Pending()
 
 
 def test_a_narrow_drawing_gets_the_shape_that_kling_takes(kling: Bench, tmp_path: Path) -> None:

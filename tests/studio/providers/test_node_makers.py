@@ -185,6 +185,16 @@ def test_what_goes_wrong_in_the_making_is_told_by_a_look(
     assert outcome(lambda: bench.look(provider_id)) == expected
 
 
+@pytest.mark.parametrize("code", ["unknown_model", "unauthorized", "busy", "unknown_job", "", "anything"])
+def test_a_job_that_failed_is_over_whatever_its_code(
+    bench: Bench, node: NodeSimulator, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    provider_id = bench.submit()
+    failed = {"id": KEY, "status": "failed", "error": {"code": code, "message": "words"}}
+    monkeypatch.setattr(node, "described", lambda _task: failed)
+    assert outcome(lambda: bench.look(provider_id)) == "RENDER_FAILED"
+
+
 def test_a_node_that_was_started_again_has_lost_its_jobs(bench: Bench, node: NodeSimulator) -> None:
     provider_id = bench.submit()
     node.tasks.clear()
@@ -278,10 +288,20 @@ def test_the_address_of_the_node_has_to_be_set(bench: Bench) -> None:
         bench.submit()
 
 
-def test_speech_that_is_too_long_is_not_cut(bench: Bench, node: NodeSimulator) -> None:
-    voice = NodeVoice(Settings(), bench.store.as_store)
-    long = msgspec.structs.replace(SPEECH, text="啊" * 2001)
-    assert outcome(lambda: voice.submit(long, idempotency_key=KEY)) == "PROVIDER_REFUSED"
+@pytest.mark.parametrize(
+    ("kind", "request_"),
+    [
+        (NodeVoice, msgspec.structs.replace(SPEECH, text="啊" * 2001)),
+        (NodeVoice, msgspec.structs.replace(SPEECH, voice="nobody")),
+        (NodePainter, msgspec.structs.replace(PICTURE, size="100x100")),
+        (NodePainter, msgspec.structs.replace(PICTURE, size="large")),
+    ],
+)
+def test_what_the_card_does_not_offer_is_not_asked_for(
+    bench: Bench, node: NodeSimulator, kind: type[Any], request_: Any
+) -> None:
+    maker = kind(Settings(), bench.store.as_store)
+    assert outcome(lambda: maker.submit(request_, idempotency_key=KEY)) == "CLIP_NOT_OFFERED"
     assert not node.requests
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import NotNow, StudioError
+from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.providers import PaidCall, cards
 from studio.providers.qwen_chat import QwenChat
 from studio.settings import Settings
@@ -61,6 +61,7 @@ def test_a_model_that_is_only_held_to_json_reads_the_word_and_the_schema(chat: C
         (refused(400, "invalid_parameter_error"), "PROVIDER_REFUSED"),
         (Reply(200, {"code": "DataInspectionFailed", "message": "No.", "request_id": "r1"}), "CONTENT_REJECTED"),
         (Reply(200, {"code": "InvalidParameter", "message": "No.", "request_id": "r1"}), "PROVIDER_REFUSED"),
+        (Reply(404, {"code": "NotFound", "message": "No.", "request_id": "r1"}), "MODEL_UNKNOWN"),
     ],
 )
 def test_refusals_have_their_symbols_in_both_dialects(chat: Chat, reply: Reply, symbol: str) -> None:
@@ -68,6 +69,22 @@ def test_refusals_have_their_symbols_in_both_dialects(chat: Chat, reply: Reply, 
     with pytest.raises(StudioError) as caught:
         refine(chat)
     assert caught.value.symbol == symbol
+
+
+@pytest.mark.parametrize(
+    ("reply", "family"),
+    [
+        (Reply(200, {"code": "InternalError.Algo", "message": "No.", "request_id": "r1"}), Away),
+        # What waited for the model gave up, and the model may not have; what is not known may be anything.
+        (Reply(200, {"code": "RequestTimeOut", "message": "No.", "request_id": "r1"}), OutcomeUnknown),
+        (Reply(200, {"code": "Novelty", "message": "No.", "request_id": "r1"}), OutcomeUnknown),
+        (Reply(504, {"code": "GatewayTimeout", "message": "No.", "request_id": "r1"}), OutcomeUnknown),
+    ],
+)
+def test_only_what_surely_was_not_accepted_is_asked_again(chat: Chat, reply: Reply, family: type[Exception]) -> None:
+    chat.service.say(reply)
+    with pytest.raises(family):
+        refine(chat)
 
 
 def test_tokens_of_a_minute_come_again(chat: Chat) -> None:

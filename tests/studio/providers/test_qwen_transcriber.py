@@ -79,3 +79,10 @@ def test_every_format_of_browsers_and_phones_is_sent_as_one_that_it_takes(
     for ending in ("webm", "m4a", "aac", "ogg", "flac", "mp3", "wav"):
         recording = made.run("-i", voice, tmp_path / f"recorded.{ending}").rename(tmp_path / "recorded")
         assert hear(dashscope, recording)[0] == Heard(TEXT), ending
+
+
+@pytest.mark.parametrize(("seconds", "came_of_it"), [(230.0, Heard(TEXT)), (240.0, "AUDIO_TOO_LONG")])
+def test_the_longest_recording_is_taken_whichever_way_its_bytes_are_counted(
+    dashscope: DashScopeAudio, tmp_path: Path, seconds: float, came_of_it: object
+) -> None:
+    assert hear(dashscope, made.wav(tmp_path / "long.wav", made.tone(seconds)))[0] == came_of_it
