@@ -15,7 +15,7 @@ import structlog
 from pymongo.client_session import ClientSession
 
 from actors.messages import message_id
-from actors.paid_calls import look_up, note
+from actors.paid_calls import look_up
 from actors.slots import free_slots
 from actors.steps import MAX_BACKOFF_MS, MAX_RETRIES, MIN_BACKOFF_MS, seconds_since
 from actors.waiting import waiting
@@ -90,10 +90,10 @@ def tell_provider(job: Job) -> None:
             raise
         log.warning("provider_not_told", provider=submission.provider, reason="away")
     except (OutcomeUnknown, StudioError) as error:
-        note(lambda session: studio.submissions.doubt(job, session=session))
         log.warning("provider_not_told", provider=submission.provider, reason=type(error).__name__)
 
 
 def _settle(job: Job, session: ClientSession) -> None:
     end_canceled(studio, job, session)
+    studio.submissions.doubt(job, session=session)
     complete_current()

@@ -99,6 +99,19 @@ def passing(job: Job, provider: Provider, capability: Capability) -> Iterator[No
         yield
 
 
+def intend(job: Job, name: str, unsent: Submission | None, intent: Callable[[], Intent]) -> Submission:
+    """Store that a provider is about to be called: with what it did not take, under the same key, or anew.
+
+    Raises JobMovedOn, StudioError.
+    """
+    if unsent and unsent.provider == name:
+        return _wanted(studio.submissions.send_again(job, unsent))
+    if unsent:
+        # Of one that is not to be asked any more: by the settings, say.
+        leave_unsent(job, unsent)
+    return open_intent(job, intent())
+
+
 def open_intent(job: Job, intent: Intent) -> Submission:
     """Store that a call is about to be made, and what it may cost. Raises JobMovedOn, StudioError."""
     if intent.is_free:
@@ -108,9 +121,9 @@ def open_intent(job: Job, intent: Intent) -> Submission:
     )
 
 
-def intend_again(job: Job, unsent: Submission) -> Submission:
-    """Store that a call which was not taken is made once more, under the same key. Raises JobMovedOn."""
-    return _wanted(studio.submissions.send_again(job, unsent))
+def leave_unsent(job: Job, unsent: Submission, *, refusal: str = "CANCELED") -> None:
+    """Close a call that was not taken, because it is not to be made any more."""
+    note(lambda session: studio.submissions.give_back(job, unsent, refusal=refusal, session=session))
 
 
 @contextmanager
@@ -131,6 +144,8 @@ def _refused(job: Job, submission: Submission, symbol: str, micros: int | None, 
     # What was answered is charged, whatever use it is of.
     if micros is not None or symbol == "ANSWER_UNREADABLE":
         studio.submissions.spoil(job, submission, refusal=symbol, micros=micros, session=session)
+    elif submission.state is SubmissionState.ACCEPTED:
+        studio.submissions.close(job, submission, refusal=symbol, is_charged=False, session=session)
     else:
         studio.submissions.give_back(job, submission, refusal=symbol, session=session)
 
@@ -147,10 +162,16 @@ def look_up(job: Job, submission: Submission) -> str | None:
             submission.request, idempotency_key=submission.id, age_s=age_s
         )
     if provider_id is None:
-        note(lambda session: studio.submissions.give_back(job, submission, session=session))
+        note(partial(_never_taken, job, submission))
     else:
         accept(job, submission, provider_id)
     return provider_id
+
+
+def _never_taken(job: Job, submission: Submission, session: ClientSession) -> None:
+    studio.submissions.give_back(job, submission, session=session)
+    # Where a callback has told an id, it was a wrong one. Without it the call may be made again.
+    studio.submissions.hint(job, submission, None, session=session)
 
 
 def _confirmed_hint(maker: Maker[object], submission: Submission) -> str | None:
@@ -195,11 +216,7 @@ def _leave(job: Job, capability: Capability, name: str) -> None:
     for submission in stored.submissions if stored else ():
         is_left = submission.capability is capability and submission.provider == name
         if is_left and submission.state is SubmissionState.UNSENT:
-            note(partial(_close_unsent, job, submission))
-
-
-def _close_unsent(job: Job, submission: Submission, session: ClientSession) -> None:
-    studio.submissions.give_back(job, submission, refusal="PROVIDER_UNAVAILABLE", session=session)
+            leave_unsent(job, submission, refusal="PROVIDER_UNAVAILABLE")
 
 
 def _wanted(intent: Submission | None) -> Submission:

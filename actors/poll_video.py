@@ -9,14 +9,18 @@ from actors.steps import Done, LookAgain, Outcome, reporter, seconds_since, step
 from actors.wiring import studio
 from studio.errors import NotNow, StudioError
 from studio.jobs import Job
-from studio.pipelines import POLL_VIDEO
+from studio.pipelines import NEEDS_NEW_CLIP, POLL_VIDEO
 from studio.providers import Animator, Capability, Pending
 from studio.stopwatch import outside
 from studio.submissions import Submission
 
+# Anything else, such as a key that is not accepted any more, says nothing about a clip that is being made and paid for.
+COMES_TO_NOTHING = NEEDS_NEW_CLIP | {"PROVIDER_TIMEOUT"}
 
-# Looking comes after everything that moves a job on: thousands may be waiting for their clips.
-@step(POLL_VIDEO, priority=1)
+
+# In line with all other steps: a clip is looked for a few times only, and if those who are submitted went first, none
+# would come home where many are.
+@step(POLL_VIDEO)
 def poll_video(job: Job) -> Outcome:
     """Look once. Store where the clip is, or look again later."""
     submission = job.submission
@@ -32,7 +36,8 @@ def poll_video(job: Job) -> Outcome:
         _check_limit(job, submission, animator)
         raise
     except StudioError as failure:
-        close_failed(job, submission, failure)
+        if failure.symbol in COMES_TO_NOTHING:
+            close_failed(job, submission, failure)
         raise
     if isinstance(found, Pending):
         _check_limit(job, submission, animator)

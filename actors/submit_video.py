@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.looking import first_look_s
-from actors.paid_calls import accept, ask_one_of, intend_again, look_up, noting_refusals, open_intent, passing
+from actors.paid_calls import accept, ask_one_of, intend, look_up, noting_refusals, passing
 from actors.slots import taking_slot
 from actors.steps import Done, LookAgain, Outcome, step
 from actors.wiring import studio
@@ -47,10 +47,7 @@ def _ask(job: Job, name: str, wanted: ClipFormat | None, unsent: Submission | No
     """Make the call; `name` again. Raises NotNow and StudioError where it surely was not taken, OutcomeUnknown."""
     animator = studio.providers.animator_named(name)
     with taking_slot(job, animator), passing(job, animator, Capability.ANIMATOR):
-        if unsent and unsent.provider == name:
-            submission = intend_again(job, unsent)
-        else:
-            submission = open_intent(job, _intent(job, name, wanted))
+        submission = intend(job, name, unsent, lambda: _intent(job, name, wanted))
         assert submission.request is not None  # noqa: S101 (a clip is asked for with a request)
         with noting_refusals(job, submission):
             provider_id = animator.submit(submission.request, idempotency_key=submission.id)

@@ -14,6 +14,7 @@ from studio.errors import NotNow
 
 log = structlog.get_logger("actors")
 
+SOONEST_S = 1.0
 LONGEST_WAIT_S = 30.0
 
 
@@ -34,7 +35,7 @@ def _come_again(what: str, after_s: float | None) -> None:
     delivery = current_delivery()
     waits = delivery.options.get("waits", 0) if delivery else 0
     if after_s is None:
-        after_s = min(2.0 ** min(waits, 10), LONGEST_WAIT_S)
+        after_s = min(SOONEST_S * 2.0 ** min(waits, 10), LONGEST_WAIT_S)
         waits += 1
     log.info("step_waits", reason=what, delay_s=after_s)
     reschedule_current(delay_ms=1000 * after_s, options={"waits": waits})

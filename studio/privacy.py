@@ -50,7 +50,7 @@ OWNED = (
         "制作任务及其进度",
         "What was asked to be made, and how far it came",
         # What was handed to a provider is in the artwork, and its answer is for us alone.
-        *("live", "request_id", "request", "provider_id", "hinted_id", "clip"),
+        *("live", "request_id", "request", "provider_id", "hinted_id", "digest", "clip", "answer"),
     ),
     _owned(
         "deliveries",

@@ -2,7 +2,7 @@
 
     sending -> accepted | unsent | closed
     unsent -> sending        (the same call once more, under the same key)
-    unsent -> closed         (the provider was away for too long; another one is asked)
+    unsent -> closed         (its provider was away for too long, or is not to be asked any more)
     accepted -> closed       (its answer is used, it failed where it was made, or a retry asks anew)
     sending -> accepted | closed   (a person has decided about a call of which nothing can be known)
 
@@ -205,12 +205,12 @@ class Submissions:
     ) -> None:
         """Store that the provider surely did not take it: it may be asked again, or is over where it has refused."""
         fields: Document = {"state": SubmissionState.CLOSED if refusal else SubmissionState.UNSENT, "refusal": refusal}
-        self._note(job, submission, (SubmissionState.SENDING, SubmissionState.UNSENT), fields, session)
-        if refusal and not submission.is_free:
+        is_noted = self._note(job, submission, (SubmissionState.SENDING, SubmissionState.UNSENT), fields, session)
+        if is_noted and refusal and not submission.is_free:
             self._ledger.refund(submission.id, session=session)
 
-    def hint(self, job: Job, submission: Submission, hinted_id: str, *, session: ClientSession) -> None:
-        """Store what a callback says of a call whose answer was lost."""
+    def hint(self, job: Job, submission: Submission, hinted_id: str | None, *, session: ClientSession) -> None:
+        """Store what a callback says of a call whose answer was lost; None once that turned out to be wrong."""
         before = SubmissionState.SENDING, SubmissionState.UNSENT
         self._note(job, submission, before, {"hinted_id": hinted_id}, session)
 
@@ -250,10 +250,11 @@ class Submissions:
             self._ledger.refund(submission.id, session=session)
 
     def doubt(self, job: Job, *, session: ClientSession) -> None:
-        """Note in the books that nobody knows whether a job's call was accepted."""
+        """Note in the books that nobody knows whether the calls that a job leaves behind are charged."""
         stored = self._collection.find_one({"_id": job.id}, {"submissions": 1}, session=session) or {}
         for submission in msgspec.convert(stored.get("submissions", []), list[Submission]):
-            if submission.state is SubmissionState.SENDING and not submission.is_free:
+            is_left = submission.state in (SubmissionState.SENDING, SubmissionState.ACCEPTED)
+            if is_left and not submission.is_free:
                 self._ledger.doubt(submission.id, session=session)
 
     def give_up(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
@@ -285,9 +286,11 @@ class Submissions:
         before: tuple[SubmissionState, ...],
         fields: Document,
         session: ClientSession,
-    ) -> None:
+    ) -> bool:
+        """Change a call that is in one of these states; whether it was."""
         update = {"$set": {f"submissions.$.{name}": value for name, value in fields.items()}}
-        self._collection.update_one({"_id": job.id, **_the_one(submission, *before)}, update, session=session)
+        one = {"_id": job.id, **_the_one(submission, *before)}
+        return self._collection.update_one(one, update, session=session).matched_count == 1
 
 
 def _the_one(submission: Submission, *states: SubmissionState) -> Document:

@@ -116,6 +116,8 @@ class Providers:
                 card = self.card(name)
                 if card and (missing := card.missing_keys()):
                     raise ValueError(f"{setting.upper()}={name} needs {' and '.join(missing)}.")
+                if card and (unknown := cards.unknown_model(card, capability)):
+                    raise ValueError(unknown)
                 require_countable(settings, capability, card)
                 if card:
                     # One that cannot work here says so when it is made.

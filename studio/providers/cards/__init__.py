@@ -240,6 +240,19 @@ def model_named(card: Card, capability: Capability, models: dict[str, M], model:
     return models[model]
 
 
+def unknown_model(card: Card, capability: Capability) -> str | None:
+    """What is to be said at the start about a default model that the card does not tell of; None where it does."""
+    offer = card.offer(capability)
+    models = getattr(offer, "models", {})
+    if offer.model in models:
+        return None
+    setting = f"{prefix_of(card.name)}_{WORDS[capability]}_MODEL"
+    return (
+        f"{setting}={offer.model} is not on the card of {card.name}, which tells of {', '.join(sorted(models))}. "
+        f"Tell of another one in {card.name}.toml in the folder PROVIDER_CARDS."
+    )
+
+
 def price_of_answer(offer: Offer, *, seconds: float = 0.0) -> int | None:
     """What an answer costs at most, with `seconds` of sound in the question; None where no price is known."""
     match offer:
