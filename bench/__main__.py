@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import many_videos, one_film, queues, web
+from bench import large_clip, many_videos, one_film, queues, web
 from bench.figures import Figure
 
 CHART = Path("docs/queues.png")
@@ -25,6 +25,7 @@ def main() -> None:
         "queues": partial(queues.measure, _wishes(options)),
         "one_film": one_film.measure,
         "many_videos": many_videos.measure,
+        "large_clip": large_clip.measure,
         "web": partial(web.measure, web.Wishes(parts=options.parts, rounds=options.rounds, seconds=options.seconds)),
     }
     table = Table("figure", "measured", "should be", "", title="HuaBan on this machine", title_justify="left")
@@ -38,7 +39,7 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Print the figures of this machine.")
-    names = ["queues", "one_film", "many_videos", "web"]
+    names = ["queues", "one_film", "many_videos", "large_clip", "web"]
     parser.add_argument("names", nargs="*", choices=[[], *names], help="which benches to run; all when none is named")
     parser.add_argument(
         "--install", action="store_true", help="first install by apt the servers and tools to compare with"

@@ -74,11 +74,10 @@ def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> 
         track = _picture_track(media, unreadable)
         seconds = _seconds(media, track)
         frames = _frames_at(media, track, [seconds * fraction for fraction in POSTER_AT])
-        # Each is made small before the next is decoded: a picture of 4K takes 25 MB.
-        stills = [_still(frame) for frame in frames if frame]
-    if not stills:
+        # Each is made small and compared before the next is decoded: a picture of 4K takes 25 MB.
+        still = max((_still(frame) for frame in frames if frame), key=_detail, default=None)
+    if still is None:
         raise StudioError(unreadable)
-    still = max(stills, key=_detail)
     still.save(target, "JPEG", quality=JPEG_QUALITY)
 
 

@@ -32,7 +32,7 @@ TAIL_S = 1.0
 _RATE = 48_000
 _TAKEN = {"mp4", "mov"}
 # While a track has nothing more to come, FFmpeg keeps ten seconds of the others in memory: hundreds of megabytes.
-_OPTIONS = {"movflags": "+faststart", "max_interleave_delta": "200000"}
+_OPTIONS = {"movflags": "+faststart", "max_interleave_delta": "50000"}
 
 
 def tell(clip: Path, voice: Path | None, target: Path) -> Path:

@@ -64,8 +64,9 @@ class Downloads:
     def fetch(self, url: str, target: Path) -> None:
         """Stream what is there into `target`, just as it comes: nothing is unpacked.
 
-        Raises Away where it may work later, StudioError("CLIP_GONE") where it is no longer kept, and
-        StudioError("CLIP_UNREADABLE") for what is too large, takes too long, or is not to be fetched at all.
+        Raises Away where it may work later, StudioError("CLIP_GONE") where it is no longer kept,
+        StudioError("CLIP_UNREADABLE") for what is too large or not to be fetched at all, and
+        StudioError("PROVIDER_TIMEOUT") for what takes too long: a retry fetches it again, and pays for no other.
         """
         ends_at = time.monotonic() + LONGEST_S
         try:
@@ -74,7 +75,8 @@ class Downloads:
             _refuse("not_public")
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             if time.monotonic() >= ends_at:
-                _refuse("too_slow")
+                log.warning("download_refused", reason="too_slow")
+                raise StudioError("PROVIDER_TIMEOUT") from None
             raise Away(f"download: {type(error).__name__}") from error
 
     def _fetch(self, url: httpx.URL, target: Path, ends_at: float) -> None:

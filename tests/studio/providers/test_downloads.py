@@ -593,7 +593,7 @@ def test_an_answer_that_drips_is_given_up_when_the_time_is_up(
     world.site.pages["/clip"] = lambda line: world.site.drip(line, first, drop)
     for start in ("https://clips.example/clip", "https://node.example:8443/clip"):
         with capture_logs() as logs:
-            assert fetched(start, target) == "CLIP_UNREADABLE"
+            assert fetched(start, target) == "PROVIDER_TIMEOUT"
         assert [entry["reason"] for entry in logs] == ["too_slow"]
 
 
@@ -609,5 +609,5 @@ def test_all_of_a_downloads_redirects_share_its_time(
     clock = iter(range(0, 10_000, int(downloads.LONGEST_S / 8)))
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     world.site.pages["/old"] = moved("/old")
-    assert fetched("https://clips.example/old", target) == "CLIP_UNREADABLE"
+    assert fetched("https://clips.example/old", target) == "PROVIDER_TIMEOUT"
     assert len(world.site.heads) <= downloads.MOST_REDIRECTS
