@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from actors.steps import Done, Outcome, step
+from actors.steps import Done, Outcome, seconds_since, step
 from actors.wiring import studio
-from studio.errors import StudioError
+from studio.errors import NotNow, StudioError
 from studio.films import hang
 from studio.intake import sha256_of
 from studio.jobs import Job
@@ -20,6 +20,9 @@ from studio.providers import Animator, Made
 from studio.scratch import scratch_folder
 from studio.stopwatch import outside
 from studio.submissions import Submission
+
+FETCHED_FOR_S = 24 * 3600.0
+"""How long a clip is come back for while nobody answers at its address: most services keep none for longer."""
 
 
 @step(CAPTURE_VIDEO)
@@ -38,7 +41,7 @@ def capture_video(job: Job) -> Outcome:
     with scratch_folder() as folder, voice_of(submission) as voice:
         clip, still = folder / "clip.mp4", folder / "still.jpg"
         with outside():
-            fetch(animator, submission, clip)
+            fetch_in_time(animator, job, submission, clip)
             film = telling.tell(clip, voice, folder / "film.mp4")
             facts = clips.inspect(film)
             clips.poster(film, still)
@@ -78,6 +81,17 @@ def voice_of(submission: Submission) -> Iterator[Path | None]:
             with suppress(FileNotFoundError):
                 voice = kept.enter_context(studio.objects.local_copy(key))
         yield voice
+
+
+def fetch_in_time(animator: Animator, job: Job, submission: Submission, target: Path) -> None:
+    """The same as `fetch`, until nobody has answered for very long. A retry goes on here, and pays for nothing."""
+    try:
+        fetch(animator, submission, target)
+    except NotNow:
+        began = [moment for moment in (job.step_started_at, job.tried_at) if moment]
+        if began and seconds_since(job, max(began)) > FETCHED_FOR_S:
+            raise StudioError("PROVIDER_TIMEOUT") from None
+        raise
 
 
 def fetch(animator: Animator, submission: Submission, target: Path) -> None:

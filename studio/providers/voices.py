@@ -64,13 +64,16 @@ def require_offered(card: Card, model: VoiceModel, request: SpeechRequest) -> No
     A text that is too long is refused, and not cut or spoken in parts: a call that is made of several may come to be
     paid and lost in the middle. Whoever asks knows better where a story can be parted.
     """
-    told = {"provider": card.title, "model": request.model}
     if request.voice not in {voice for offered in model.voices.values() for voice in offered}:
         nearest = ", ".join(dict.fromkeys(model.voices.get(request.language, ()))) or "–"
-        raise StudioError("CLIP_NOT_OFFERED", **told, field="voice", value=request.voice[:20], nearest=nearest)
-    if len(request.text) > model.text_max_chars:
-        length, most = str(len(request.text)), str(model.text_max_chars)
-        raise StudioError("CLIP_NOT_OFFERED", **told, field="characters", value=length, nearest=most)
+        field, value = "voice", request.voice[:20]
+    elif len(request.text) > model.text_max_chars:
+        field, value, nearest = "characters", str(len(request.text)), str(model.text_max_chars)
+    else:
+        return
+    raise StudioError(
+        "CLIP_NOT_OFFERED", provider=card.title, model=request.model, field=field, value=value, nearest=nearest
+    )
 
 
 def check(file: Path) -> None:

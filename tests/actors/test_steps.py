@@ -9,6 +9,7 @@ import dramatiq
 import pytest
 
 from app.client import Client, Json, Refused
+from studio.errors import NotNow
 from studio.jobs import JobStatus
 from studio.language import Language
 from studio.providers.interfaces import Words, Writer
@@ -214,6 +215,22 @@ def test_an_unknowable_outcome_stops_for_a_person(client: Client, drawing: Path,
     job = film(client, drawing)
     assert job["status"] == JobStatus.NEEDS_ATTENTION
     assert job["error"]["code"] == "OUTCOME_UNKNOWN"
+    assert len(product.service.calls("submits")) == 1
+
+
+def test_a_clip_at_whose_address_nobody_answers_fails_after_long_and_a_retry_comes_back_for_it(
+    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_arguments: object) -> None:
+        raise NotNow("nobody is there", retry_after_s=0.05)
+
+    monkeypatch.setattr(import_module("actors.capture_video"), "FETCHED_FOR_S", 0.2)
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(product.studio.providers.animator, "fetch", away)
+        job = film(client, drawing)
+    assert job["error"]["code"] == "PROVIDER_TIMEOUT"
+    client.post(f"/generation/jobs/{job['jobId']}/retry")
+    assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
     assert len(product.service.calls("submits")) == 1
 
 
