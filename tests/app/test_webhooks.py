@@ -189,9 +189,10 @@ def test_a_call_whose_answer_was_lost_learns_under_which_id_it_may_be(
     assert sender.post(path, json={"id": "cgt-1", "status": "queued"}).status_code == 200
     stored = product.studio.jobs.load(waiting.id)
     assert stored is not None
-    # Where nobody could know what became of it, somebody looks now.
-    wanted = {"needs_attention": "queued"}.get(status, status)
-    assert (stored.status, stored.submissions[0].hinted_id) == (wanted, "cgt-1")
+    # Where nobody could know what became of it, somebody looks now: a worker may have begun already.
+    wanted = {"queued", "running"} if status == "needs_attention" else {status}
+    assert stored.status in wanted
+    assert stored.submissions[0].hinted_id == "cgt-1"
     assert stored.submissions[0].state is SubmissionState.SENDING, "what a callback says is looked up, not believed"
 
 
