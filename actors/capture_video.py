@@ -39,7 +39,6 @@ def capture_video(job: Job) -> Outcome:
         clip, still = folder / "clip.mp4", folder / "still.jpg"
         with outside():
             fetch(animator, submission, clip)
-            clips.inspect(clip)
             film = telling.tell(clip, voice, folder / "film.mp4")
             facts = clips.inspect(film)
             clips.poster(film, still)

@@ -21,10 +21,10 @@ from studio.pipelines import POLL_VIDEO
 from studio.providers import Animator, Capability, Pending
 from studio.step_times import History
 
-EARLIEST = 0.8
+EARLIEST = 0.9
 """Of the shortest time that a clip has taken lately."""
 GROWTH = 0.05
-"""Of the time that has passed, where a clip takes long: after ten minutes it is looked for every half minute."""
+"""Of the time that a clip takes longer than others: ten minutes late, it is looked for every half minute."""
 GROWS_TO_S = 30.0
 BELIEVED_FOR_S = 10.0
 
@@ -45,7 +45,8 @@ def next_look_s(job: Job, animator: Animator, pending: Pending) -> float:
     if offer is None:
         return pending.look_again_s if pending.look_again_s is not None else studio.settings.poll_every_s
     passed_s = seconds_since(job, job.step_started_at) if job.step_started_at else 0.0
-    return max(offer.look_every_s, pending.look_again_s or 0.0, min(GROWTH * passed_s, GROWS_TO_S))
+    late_s = passed_s - (_history.get().fastest_s(job, POLL_VIDEO.name, animator.name) or 0.0)
+    return max(offer.look_every_s, pending.look_again_s or 0.0, min(GROWTH * late_s, GROWS_TO_S))
 
 
 @contextmanager

@@ -18,8 +18,9 @@ from studio.submissions import Submission
 COMES_TO_NOTHING = NEEDS_NEW_CLIP | {"PROVIDER_TIMEOUT"}
 
 
-# Looking comes after everything that moves a job on: thousands may be waiting for their clips.
-@step(POLL_VIDEO, priority=1)
+# In line with all other steps: a clip is looked for a few times only, and if those who are submitted went first, none
+# would come home where many are.
+@step(POLL_VIDEO)
 def poll_video(job: Job) -> Outcome:
     """Look once. Store where the clip is, or look again later."""
     submission = job.submission

@@ -41,6 +41,10 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     video_asset_id: str
     """The film."""
     created_at: datetime
+    provider: str | None = None
+    """Who made it; None for one that was there before, and for those of older versions of HuaBan."""
+    model: str | None = None
+    """With which model; None also where the provider has but one."""
 
 
 class ListedArtwork(Record, frozen=True, kw_only=True):
@@ -245,7 +249,16 @@ class Artworks:
         return int(document["last_version"])
 
     def add_version(
-        self, artwork_id: str, *, version: int, job_id: str, video_asset_id: str, at: datetime, session: ClientSession
+        self,
+        artwork_id: str,
+        *,
+        version: int,
+        job_id: str,
+        video_asset_id: str,
+        at: datetime,
+        provider: str | None = None,
+        model: str | None = None,
+        session: ClientSession,
     ) -> None:
         """Add a finished film, in front if it is the newest; one job adds one film, however often it says so."""
         entry: dict[str, Any] = {
@@ -253,6 +266,8 @@ class Artworks:
             "job_id": job_id,
             "video_asset_id": video_asset_id,
             "created_at": at,
+            "provider": provider,
+            "model": model,
         }
         self._collection.update_one(
             {"_id": artwork_id, "versions.job_id": {"$ne": job_id}},

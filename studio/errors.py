@@ -373,9 +373,9 @@ REGISTRY: dict[str, ErrorKind] = {
     "OUTCOME_UNKNOWN": _row(
         502,
         914,
-        zh=("不能确定动画服务是否已经接受这次请求。", "为避免重复付费，需要有人确认后再继续。"),
+        zh=("不能确定 AI 服务是否已经接受这次请求。", "为避免重复付费，需要有人确认后再继续。"),
         en=(
-            "It is not known whether the animation service took this request.",
+            "It is not known whether the AI service took this request.",
             "A person has to decide, so that nothing is paid for twice.",
         ),
     ),
@@ -454,10 +454,13 @@ REGISTRY: dict[str, ErrorKind] = {
         429,
         924,
         retryable=True,
-        zh=("{scope}已用完。", "没有产生新的费用。每日上限在 UTC 零点重新计算；管理员也可以提高上限。"),
+        zh=(
+            "{scope}已用完。",
+            "这一步没有收费，画和故事都留着。每日上限在 UTC 零点重新计算，之后再试一次就好；管理员也可以提高上限。",
+        ),
         en=(
             "{scope} is used up.",
-            "Nothing was charged for this. Limits of a day begin anew at midnight UTC, and the operator can raise any.",
+            "Nothing was charged. Limits of a day begin anew at midnight UTC: try again then, or ask the operator.",
         ),
         terms={
             "scope": {

@@ -257,11 +257,14 @@ def animation_request(
 def hang(studio: Studio, job: Job, asset: dict[str, Any], *, session: ClientSession) -> None:
     """Put a captured film into the gallery as the newest version of its artwork."""
     film = studio.media_assets.create(asset, session=session)
+    made_by = job.animation
     studio.artworks.add_version(
         job.artwork_id,
         version=job.version,
         job_id=job.id,
         video_asset_id=film.id,
         at=film.created_at,
+        provider=made_by.provider if made_by else None,
+        model=(made_by.model or None) if made_by else None,
         session=session,
     )

@@ -137,7 +137,7 @@ def _recipients(settings: Settings, language: Language) -> str:
     either = " 或 " if language == "zh" else " or "
     outside = [
         recipients[setting].in_(language).format(provider=either.join(names))
-        for setting in ("video_provider", "llm_provider", "asr_provider")
+        for setting in ("video_provider", "llm_provider", "asr_provider", "image_provider", "tts_provider")
         if (names := [name for name in getattr(settings, setting) if name != "local"])
     ]
     if not outside:

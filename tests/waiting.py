@@ -9,10 +9,10 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, limit_s: float = 30.0) -> T:
-    """The first true value that `look` returns."""
+def eventually(look: Callable[[], T], *, limit_s: float = 30.0, every_s: float = 0.01) -> T:
+    """The first true value that `look` returns. One that takes its time is made less often, with `every_s`."""
     deadline = time.monotonic() + limit_s
     while not (found := look()):
         assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
+        time.sleep(every_s)
     return found

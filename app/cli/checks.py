@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import httpx
 import msgspec
 from botocore.exceptions import ClientError
+from pymongo.errors import PyMongoError
 
 from app.asgi import Receive, Scope, Send
 from app.cli.reading import read_settings, require_owner_key, require_token_secrets
@@ -27,9 +28,11 @@ from app.stack.supervisor import Part, Supervisor
 from studio.media import ffmpeg
 from studio.objects import ObjectStore, StoreUnavailable
 from studio.settings import Settings
+from studio.studio import Studio
 
 OLDEST_PYTHON = (3, 11)
 DISK_NEEDED_GB = 2
+KINDS_OF_WORK = ("VIDEO", "LLM", "ASR", "IMAGE", "TTS")
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -49,6 +52,7 @@ def examine(data: Path) -> Iterator[Finding]:
     yield _finding("Chinese font", chinese_font)
     yield _finding("Settings", settings_parse)
     yield _finding("Owner key", owner_key)
+    yield _finding("Providers", providers)
     yield _finding("MongoDB", mongodb)
     yield _finding("Object store", object_store)
 
@@ -105,6 +109,29 @@ def owner_key() -> str:
     if os.environ.get("MONGODB_URI") or os.environ.get("S3_ENDPOINT"):
         require_owner_key(settings)
     return "the embedded stack makes its own; `huaban api` needs OWNER_KEY"
+
+
+def providers() -> str:
+    settings = read_settings()
+    try:
+        studio = Studio(settings)
+    except ValueError as error:
+        raise StackError(str(error), "Correct it in the environment or in .env; see docs/providers.md.") from error
+    try:
+        chosen = [f"{word} {', '.join(getattr(settings, f'{word.lower()}_provider'))}" for word in KINDS_OF_WORK]
+        # The embedded MongoDB is not running while the doctor looks around.
+        shut = _open_circuits(studio) if os.environ.get("MONGODB_URI") else []
+    finally:
+        studio.close()
+    return "; ".join([*chosen, "no key is missing", *([f"do not answer now: {', '.join(shut)}"] if shut else [])])
+
+
+def _open_circuits(studio: Studio) -> list[str]:
+    """The accounts that are left alone for a while, because their provider was away."""
+    try:
+        return sorted({gate.id.rpartition("/")[0] for gate in studio.gates.list_all() if gate.is_open})
+    except PyMongoError:
+        return []  # the next line of the report says so
 
 
 def mongodb() -> str:

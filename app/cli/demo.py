@@ -35,6 +35,7 @@ STEP_NAMES = {
     "analyze": Text("读懂这幅画", "Read the drawing"),
 }
 DONE = Text("完成：{title}", "Done: {title}")
+MADE_BY = Text("由 {maker} 制作", "made by {maker}")
 FILM = Text("影片", "Film")
 READING = Text("解读", "Reading")
 FRAMES = Text("画面", "Frames")
@@ -196,7 +197,7 @@ def _save(client: Client, artwork_id: str, out: Path) -> None:
         draw_analysis(picture, reading, out / "demo-analysis.png")
     draw_frames(film, out / "demo-frames.png", count=5)
     entry = next(item for item in client.get("/gallery")["items"] if item["artworkId"] == artwork_id)
-    _tell(entry, reading, out, language())
+    _tell(entry, shown["versions"][0], reading, out, language())
 
 
 @contextmanager
@@ -223,8 +224,10 @@ def _bars(job: Json, language: Language) -> Iterator[Callable[[Json], None]]:
         yield show
 
 
-def _tell(entry: Json, reading: Json, out: Path, language: Language) -> None:
-    console.print(f"\n[bold green]{DONE.in_(language).format(title=escape(entry['title'] or '-'))}[/]")
+def _tell(entry: Json, film: Json, reading: Json, out: Path, language: Language) -> None:
+    made_by = MADE_BY.in_(language).format(maker=" · ".join(filter(None, (film["provider"], film["model"]))))
+    title = escape(entry["title"] or "-")
+    console.print(f"\n[bold green]{DONE.in_(language).format(title=title)}[/] ({escape(made_by)})")
     console.print(escape(reading["summary"]) + "\n")
     for label, name in ((FILM, "demo.mp4"), (READING, "demo-analysis.png"), (FRAMES, "demo-frames.png")):
         console.print(f"{label.in_(language):<8} {escape(str((out / name).resolve()))}")

@@ -137,6 +137,7 @@ VALUES: Json = {
     "presignExpiresS": 600,
     "progress": 40,
     "provider": "local",
+    "model": None,
     "refinedText": "A little fox finds a red balloon and lets it carry the story away.",
     "received": True,
     "registeredAt": _TIME,

@@ -50,11 +50,35 @@ function jobCard({ artworkId, job, videoUrl }, signal) {
   const makeFilm = (key) => button(key, () => makeAgain(artworkId), { class: "quiet" });
   if (!job) return makeFilm("makeFirst");
   if (["succeeded", "canceled"].includes(job.status)) return videoUrl ? null : makeFilm("makeFirst");
+  if (job.status === "needs_attention") return doubtCard(job);
   if (job.error) {
     const retry = button("retry", () => change(() => post(`/generation/jobs/${job.jobId}/retry`)));
-    return problemCard(job.error, job.status === "failed" && retry);
+    // What was not let through would be stopped again: its story is changed instead, further down.
+    return problemCard(job.error, job.error.code !== "CONTENT_REJECTED" && retry);
   }
   return progressCard(job, signal);
+}
+
+/** A paid call whose answer was lost. Only a person can say how it goes on. */
+function doubtCard(job) {
+  const decide = (body) => change(() => post(`/generation/jobs/${job.jobId}/resolve`, body));
+  const askAgain = button("askAgain", () => decide({ decision: "ask_again" }));
+  const giveUp = button("giveUp", () => decide({ decision: "give_up" }), { class: "quiet" });
+  const asIds = { maxlength: 128, pattern: "[A-Za-z0-9_\\-]+", autocomplete: "off", autocapitalize: "off" };
+  const knownAs = el("input", { id: "knownAs", required: true, ...asIds });
+  const take = (event) => {
+    event.preventDefault();
+    decide({ decision: "accepted", knownAs: knownAs.value });
+  };
+  return problemCard(job.error,
+    el("p", {}, say("doubt")),
+    el("div", { class: "row" }, askAgain, giveUp),
+    el("p", { class: "hint" }, say("doubtHint")),
+    // Words that were lost are nowhere to be fetched; a film is, by whoever runs this.
+    job.step === "submit_video" && el("details", {},
+      el("summary", {}, say("wasMade")),
+      el("form", { onsubmit: take },
+        el("p", {}, el("label", { for: "knownAs" }, say("knownAs")), knownAs), el("button", {}, say("takeIt")))));
 }
 
 function progressCard(job, signal) {
@@ -102,10 +126,9 @@ function filmCard({ artworkId, versions, videoVersion, job }) {
     chosen = version.version;
     film.src = version.videoUrl;
     film.poster = version.posterUrl ?? "";
-    // The newest job is the only one whose provider is told.
-    const provider = job?.version === chosen && job.provider;
+    const { provider, model } = version;
     const key = provider === "local" ? "madeHere" : provider ? "madeBy" : "madeByProgram";
-    maker.textContent = say(key, { provider });
+    maker.textContent = say(key, { maker: [provider, model].filter(Boolean).join(" · ") });
     choices.forEach((choice, position) => choice.setAttribute("aria-pressed", versions[position] === version));
     keep.hidden = chosen === videoVersion;
   }
@@ -137,7 +160,8 @@ function changeCard({ artworkId, title, description, job }, mostCharacters) {
     await save();
     await post(`/artworks/${artworkId}/regenerate`);
   }), { class: "quiet" });
-  return el("details", { class: "card", open: typed !== undefined },
+  const isAskedFor = typed !== undefined || job?.error?.code === "CONTENT_REJECTED";
+  return el("details", { class: "card", open: isAskedFor },
     el("summary", {}, el("h2", {}, say("edit"))),
     el("form", { onsubmit: submit },
       el("p", {}, el("label", { for: "title" }, say("title")), name),

@@ -24,6 +24,10 @@ class VersionView(View, frozen=True, kw_only=True):
     poster_url: str | None
     duration: float | None
     created_at: datetime
+    provider: str | None
+    """Who made it; `local` when no AI service was asked, null where that is not known."""
+    model: str | None
+    """With which model, where the provider has several."""
 
 
 class ArtworkSummary(View, frozen=True, kw_only=True):
@@ -137,6 +141,8 @@ async def view_artwork(studio: Studio, links: Links, artwork: Artwork, language:
                 poster_url=links.to_poster(film),
                 duration=film.seconds,
                 created_at=version.created_at,
+                provider=version.provider,
+                model=version.model,
             )
             for version in sorted(artwork.versions, key=lambda version: version.version, reverse=True)
             if (film := assets.get(version.video_asset_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,13 +73,19 @@ def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> 
     with opened(path, _film_container(path, unreadable), unreadable=unreadable) as media:
         track = _picture_track(media, unreadable)
         seconds = _seconds(media, track)
-        frames = [_frame_at(media, track, seconds * fraction) for fraction in POSTER_AT]
-        stills = [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in frames if frame]
+        frames = _frames_at(media, track, [seconds * fraction for fraction in POSTER_AT])
+        # Each is made small before the next is decoded: a picture of 4K takes 25 MB.
+        stills = [_still(frame) for frame in frames if frame]
     if not stills:
         raise StudioError(unreadable)
     still = max(stills, key=_detail)
-    still.thumbnail((POSTER_SIDE, POSTER_SIDE))
     still.save(target, "JPEG", quality=JPEG_QUALITY)
+
+
+def _still(frame: av.VideoFrame) -> Image.Image:
+    shrink = max(1.0, max(frame.width, frame.height) / POSTER_SIDE)
+    width, height = (max(1, round(side / shrink)) for side in (frame.width, frame.height))
+    return Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"))
 
 
 def _detail(picture: Image.Image) -> float:
@@ -118,14 +125,39 @@ def _frame_at(media: InputContainer, track: VideoStream, seconds: float) -> av.V
 
     Another one is the answer when the film is shorter, or the way there too long: the last one that was reached.
     """
-    frame, give_up_at = None, time.monotonic() + LOOK_S
-    try:
-        media.seek(int(seconds * av.time_base))
-        for frame in media.decode(track):
-            if frame.time is None or frame.time >= seconds - 0.001 or time.monotonic() > give_up_at:
-                return frame
-    except FFmpegError:
-        return None
+    return next(_frames_at(media, track, [seconds]))
+
+
+def _frames_at(media: InputContainer, track: VideoStream, moments: Sequence[float]) -> Iterator[av.VideoFrame | None]:
+    """The same for several times, in their order.
+
+    It goes on from one to the next, unless a key picture lies between them: then the way from there is shorter. Clips
+    of a few seconds have only the one that they begin with.
+    """
+    keys = [float(entry.timestamp * (track.time_base or 0)) for entry in track.index_entries if entry.is_keyframe]
+    decoding: Iterator[av.VideoFrame] | None = None
+    before: av.VideoFrame | None = None
+    for moment in moments:
+        last = before
+        is_shorter = last is None or last.time is None or any(last.time < key <= moment for key in keys)
+        try:
+            if decoding is None or is_shorter or not keys:
+                media.seek(int(moment * av.time_base))
+                decoding, last = media.decode(track), None
+            before = _reached(decoding, moment, last)
+        except FFmpegError:
+            before = None
+        yield before
+
+
+def _reached(decoding: Iterator[av.VideoFrame], moment: float, frame: av.VideoFrame | None) -> av.VideoFrame | None:
+    """The frame at a time, beginning from the one that was reached last."""
+    give_up_at = time.monotonic() + LOOK_S
+    while frame is None or (frame.time is not None and frame.time < moment - 0.001):
+        following = next(decoding, None)
+        if following is None or time.monotonic() > give_up_at:
+            return following or frame
+        frame = following
     return frame
 
 

@@ -7,6 +7,7 @@ clip that is shorter than its story is shown again until the story is told.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import av
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
@@ -29,6 +31,8 @@ TAIL_S = 1.0
 """How long the film goes on after it."""
 _RATE = 48_000
 _TAKEN = {"mp4", "mov"}
+# While a track has nothing more to come, FFmpeg keeps ten seconds of the others in memory: hundreds of megabytes.
+_OPTIONS = {"movflags": "+faststart", "max_interleave_delta": "200000"}
 
 
 def tell(clip: Path, voice: Path | None, target: Path) -> Path:
@@ -43,7 +47,7 @@ def tell(clip: Path, voice: Path | None, target: Path) -> Path:
         with av.open(clip) as source:
             if source.metadata.get("comment") == COMMENT:
                 return clip
-            with av.open(target, "w", format="mp4", options={"movflags": "+faststart"}) as film:
+            with av.open(target, "w", format="mp4", options=_OPTIONS) as film:
                 film.metadata["comment"] = COMMENT
                 _write(source, voice, film)
     except (FFmpegError, ValueError) as error:
@@ -62,22 +66,49 @@ def _write(source: InputContainer, voice: Path | None, film: OutputContainer) ->
                 packet.stream = into[packet.stream.index]
                 film.mux(packet)
         return
-    seconds = _speak(voice, film) + VOICE_AT_S + TAIL_S
-    for packet in _looped(source, pictures, seconds):
-        packet.stream = shown
+    story = _Story(voice, film.add_stream("aac", rate=_RATE, layout="stereo"))
+    # In the order of time, as they are played: what comes too early waits in memory for the rest.
+    for packet in heapq.merge(story.packets(), _looped(source, pictures, shown, story), key=_time_of):
         film.mux(packet)
 
 
-def _looped(source: InputContainer, pictures: VideoStream, seconds: float) -> Iterator[Packet[Any]]:
-    """The packets of the pictures, again and again until `seconds` are full; all of them once at least."""
+class _Story:
+    """The voice, a piece at a time."""
+
+    def __init__(self, voice: Path, track: AudioStream) -> None:
+        self._voice = voice
+        self._track = track
+        self._samples = round(VOICE_AT_S * _RATE)
+
+    @property
+    def seconds(self) -> float:
+        """How long the film has to be for what has been told so far."""
+        return self._samples / _RATE + TAIL_S
+
+    def packets(self) -> Iterator[Packet[Any]]:
+        resampler = AudioResampler(format="fltp", layout="stereo", rate=_RATE)
+        with av.open(self._voice) as recording:
+            for frame in recording.decode(audio=0):
+                for sound in resampler.resample(frame):
+                    sound.pts = self._samples
+                    sound.time_base = Fraction(1, _RATE)
+                    self._samples += sound.samples
+                    yield from self._track.encode(sound)
+        yield from self._track.encode(None)
+
+
+def _looped(source: InputContainer, pictures: VideoStream, shown: VideoStream, story: _Story) -> Iterator[Packet[Any]]:
+    """The packets of the pictures, again and again until the story is told; all of them once at least."""
     base = pictures.time_base or Fraction(1, 1000)
     shift, length = 0, 0
-    while not length or shift * base < seconds:
+    # At the end of each round the story is as far as its pictures: where it goes on, it has been told longer than that.
+    while not length or shift * base < story.seconds:
         for packet in source.demux(pictures):
             if packet.dts is None or packet.pts is None:
                 continue
             length = max(length, packet.pts + (packet.duration or 0))
             packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
+            packet.stream = shown
             yield packet
         if not length:
             raise ValueError("a clip without pictures")
@@ -85,17 +116,5 @@ def _looped(source: InputContainer, pictures: VideoStream, seconds: float) -> It
         source.seek(0)
 
 
-def _speak(voice: Path, film: OutputContainer) -> float:
-    """Write the voice; its seconds."""
-    spoken = film.add_stream("aac", rate=_RATE, layout="stereo")
-    resampler = AudioResampler(format="fltp", layout="stereo", rate=_RATE)
-    samples = round(VOICE_AT_S * _RATE)
-    with av.open(voice) as recording:
-        for frame in recording.decode(audio=0):
-            for sound in resampler.resample(frame):
-                sound.pts = samples
-                sound.time_base = Fraction(1, _RATE)
-                samples += sound.samples
-                film.mux(spoken.encode(sound))
-    film.mux(spoken.encode(None))
-    return samples / _RATE - VOICE_AT_S
+def _time_of(packet: Packet[Any]) -> float:
+    return float((packet.dts or 0) * packet.time_base)

@@ -136,7 +136,7 @@ class Api:
 
     def _made(self, limits: httpx.Limits) -> httpx.Client:
         timeout = httpx.Timeout(self.offer.timeout_s, connect=CONNECT_S)
-        client = httpx.Client(verify=_tls(), timeout=timeout, limits=limits)
+        client = httpx.Client(verify=tls(), timeout=timeout, limits=limits)
         weakref.finalize(self, client.close)
         return client
 
@@ -250,7 +250,8 @@ def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for 
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """Which certificates are believed: those of `SSL_CERT_FILE`, or the authorities that are known to browsers."""
     # Reading the authorities' certificates takes a tenth of a second, and they are the same for all services.
     return httpx.create_ssl_context()
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 
 # Some services read parameters from the prompt itself, and a prompt holds what a child has said.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _FLAGS = re.compile(r"\s*-{2,}(?=[^\W\d_])")
 _BROKEN_WORD = re.compile(r"[A-Za-z0-9'’-]+$")
 _QUOTES = (("「", "」"), ("『", "』"), ("“", "”"), ('"', '"'))
 
 
 def for_model(prompt: str, most_chars: int) -> str:
-    """The prompt without anything that reads like a `--flag`, cut at a word where it is too long.
+    """The prompt as one line, without anything that reads like a `--flag`, cut at a word where it is too long.
 
     Length is counted in UTF-16 units, the strictest way in which services count. What is quoted stays quoted: a
     quotation that is cut ends with its mark, so that nothing in it becomes an instruction.
     """
-    plain = _FLAGS.sub(" ", prompt).strip()
+    plain = _FLAGS.sub(" ", _CONTROLS.sub(" ", prompt)).strip()
     if _units(plain) <= most_chars:
         return plain
     short = _first(plain, most_chars)

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.objects import ObjectStore
-from studio.providers import cards, clip_prompts
+from studio.providers import cards, clip_prompts, paintings, voices
 from studio.providers.api import Answer, Api, Meaning, Missing
 from studio.providers.downloads import Downloads
 from studio.providers.interfaces import (
@@ -74,7 +74,12 @@ class _NodeMaker(ABC, Generic[R]):
         self.limit_s: float | None = self._api.offer.limit_s
         self._settings = settings
         self._objects = objects
-        self._downloads = Downloads(self.card.base_url, max_bytes=settings.video_max_bytes)
+        self._max_bytes = self.most_bytes(settings)
+        self._downloads = Downloads(self.card.base_url, max_bytes=self._max_bytes)
+
+    @abstractmethod
+    def most_bytes(self, settings: Settings) -> int:
+        """How large what a node makes may be."""
 
     @abstractmethod
     def wanted(self, request: R) -> tuple[str, dict[str, Any]]:
@@ -129,11 +134,15 @@ class _NodeMaker(ABC, Generic[R]):
         """From our bucket where it was handed in, otherwise from the node."""
         if _is_address(made.location):
             self._downloads.fetch(made.location, target)
-            return
-        try:
-            self._objects.download(made.location, target)
-        except FileNotFoundError as error:
-            raise StudioError("CLIP_GONE") from error
+        else:
+            try:
+                self._objects.download(made.location, target)
+            except FileNotFoundError as error:
+                raise StudioError("CLIP_GONE") from error
+        self.check(target)
+
+    def check(self, file: Path) -> None:
+        """Raises StudioError("CLIP_UNREADABLE") unless it decodes. Clips are looked at by whoever captures them."""
 
     def forget(self, made: Made) -> None:
         """Delete what was handed in. What a node keeps is its own business."""
@@ -157,7 +166,10 @@ class _NodeMaker(ABC, Generic[R]):
     def _made(self, job_id: str, request: R, result: object) -> Made:
         match result:
             case {"url": str(url)} if url:
-                return Made(urljoin(f"{self.card.base_url}{JOBS}/{job_id}", url))
+                try:
+                    return Made(urljoin(f"{self.card.base_url}{JOBS}/{job_id}", url))
+                except ValueError as error:
+                    raise StudioError("CLIP_UNREADABLE") from error
             case {"base64": str(content), "mime": str(mime)} if mime in _ENDINGS:
                 return Made(self._handed_in(f"{request.folder}{job_id}.{_ENDINGS[mime]}", content, mime))
             case _:
@@ -171,7 +183,7 @@ class _NodeMaker(ABC, Generic[R]):
             decoded = base64.b64decode(content, validate=True)
         except ValueError as error:
             raise StudioError("CLIP_UNREADABLE") from error
-        if len(decoded) > self._settings.video_max_bytes:
+        if len(decoded) > self._max_bytes:
             raise StudioError("CLIP_UNREADABLE")
         with scratch_folder() as folder:
             path = folder / "made"
@@ -188,6 +200,9 @@ class _NodeMaker(ABC, Generic[R]):
 class NodeAnimator(_NodeMaker[AnimationRequest]):
     capability = Capability.ANIMATOR
     kind = "video"
+
+    def most_bytes(self, settings: Settings) -> int:
+        return settings.video_max_bytes
 
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
         super().__init__(settings, objects)
@@ -212,6 +227,12 @@ class NodePainter(_NodeMaker[PaintingRequest]):
     capability = Capability.PAINTER
     kind = "image"
 
+    def most_bytes(self, settings: Settings) -> int:
+        return settings.image_max_bytes
+
+    def check(self, file: Path) -> None:
+        paintings.check(file, max_pixels=self._settings.image_max_pixels)
+
     def wanted(self, request: PaintingRequest) -> tuple[str, dict[str, Any]]:
         models = self.card.painter.models if self.card.painter else {}
         model = cards.model_named(self.card, self.capability, models, request.model)
@@ -230,6 +251,12 @@ class NodePainter(_NodeMaker[PaintingRequest]):
 class NodeVoice(_NodeMaker[SpeechRequest]):
     capability = Capability.VOICE
     kind = "speech"
+
+    def most_bytes(self, settings: Settings) -> int:
+        return settings.audio_max_bytes
+
+    def check(self, file: Path) -> None:
+        voices.check(file)
 
     def wanted(self, request: SpeechRequest) -> tuple[str, dict[str, Any]]:
         models = self.card.voice.models if self.card.voice else {}

@@ -62,12 +62,16 @@ class PaidPainter:
         )
 
     def _check(self, picture: Path) -> None:
-        """Raises StudioError("CLIP_UNREADABLE") unless every pixel decodes."""
-        try:
-            with images.upright(picture, at_least=images.MAX_SIDE, max_pixels=self._max_pixels):
-                pass
-        except StudioError as error:
-            raise StudioError("CLIP_UNREADABLE") from error
+        check(picture, max_pixels=self._max_pixels)
+
+
+def check(picture: Path, *, max_pixels: int) -> None:
+    """Raises StudioError("CLIP_UNREADABLE") unless every pixel decodes."""
+    try:
+        with images.upright(picture, at_least=images.MAX_SIDE, max_pixels=max_pixels):
+            pass
+    except StudioError as error:
+        raise StudioError("CLIP_UNREADABLE") from error
 
 
 def _pixels(size: str) -> tuple[int, int]:

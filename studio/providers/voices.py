@@ -77,7 +77,12 @@ class PaidVoice(MakesAtOnce[SpeechRequest]):
         )
 
     def _check(self, file: Path) -> None:
-        try:
-            sound.inspect(file, max_seconds=LONGEST_S)
-        except StudioError as error:
-            raise StudioError("CLIP_UNREADABLE") from error
+        check(file)
+
+
+def check(file: Path) -> None:
+    """Raises StudioError("CLIP_UNREADABLE") unless it is sound that decodes."""
+    try:
+        sound.inspect(file, max_seconds=LONGEST_S)
+    except StudioError as error:
+        raise StudioError("CLIP_UNREADABLE") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.client import Client, Json
@@ -159,7 +160,7 @@ def test_a_clip_is_looked_for_first_when_it_may_be_there(
     offering(look_every_s=5)
     assert looking.first_look_s(job, animator) == 5, "without a history as often as the card says"
     monkeypatch.setattr(looking._history, "get", lambda: history(poll_video=[70, 60, 80]))
-    assert looking.first_look_s(job, animator) == pytest.approx(48)
+    assert looking.first_look_s(job, animator) == pytest.approx(54)
     monkeypatch.setattr(looking._history, "get", History)
     assert looking.first_look_s(job, animator) == 5
 
@@ -170,11 +171,21 @@ def test_a_clip_is_looked_for_first_when_it_may_be_there(
 def test_a_clip_that_takes_long_is_looked_for_less_often_and_never_more_often_than_documented(
     product: Product, offering: Offering, passed_s: float, asked_s: float | None, again_s: float
 ) -> None:
-    import msgspec
-
     from actors import looking
 
     offering(look_every_s=5)
     job = job_at("poll_video", began_s_ago=passed_s)
     job = msgspec.structs.replace(job, read_at=job.created_at)
     assert looking.next_look_s(job, product.studio.providers.animator, Pending(look_again_s=asked_s)) == again_s
+
+
+def test_a_clip_that_takes_its_usual_time_is_looked_for_as_often_as_documented(
+    product: Product, offering: Offering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from actors import looking
+
+    offering(look_every_s=5)
+    monkeypatch.setattr(looking._history, "get", lambda: history(poll_video=[300, 300, 300]))
+    job = job_at("poll_video", began_s_ago=390)
+    job = msgspec.structs.replace(job, read_at=job.created_at)
+    assert looking.next_look_s(job, product.studio.providers.animator, Pending()) == 5

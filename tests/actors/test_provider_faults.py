@@ -11,10 +11,10 @@ import dramatiq
 import pytest
 
 from app.client import Client
-from studio.providers import Providers, Reading
+from studio.providers import Reading
 from studio.providers.local_seer import LocalSeer
-from studio.settings import Settings
 from tests.product import Product, new_client
+from tests.providers.choosing import filming
 from tests.providers.simulator import Fault, Simulator
 from tests.providers.simulators import ANIMATORS
 from tests.waiting import eventually
@@ -89,25 +89,13 @@ def family(web: str, drawing: Path) -> Iterator[tuple[Client, str]]:
 @contextmanager
 def made_by(provider: str, product: Product, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Simulator]:
     """The product with this provider for its films, and the service as it is simulated."""
-    simulator = ANIMATORS[provider]()
-    simulator.film = product.service.clip.read_bytes()
-    with simulator.running():
-        cards = folder / "cards"
-        cards.mkdir()
-        (cards / f"{provider}.toml").write_text("[animator]\nunknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n")
-        for name, value in simulator.env().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("VIDEO_PROVIDER", provider)
-        monkeypatch.setenv("PROVIDER_CARDS", str(cards))
+    card = "unknown_for_s = 0.3\nlook_every_s = 0.1\nlimit_s = 60.0\n"
+    with filming(product, monkeypatch, folder, {provider: card}) as simulators:
         # The reading of a drawing, which comes after the film, is not what this is about.
         monkeypatch.setattr(LocalSeer, "read", lambda *_arguments, **_named: READING)
         monkeypatch.setattr("actors.waiting.SOONEST_S", 0.05)
         monkeypatch.setattr("studio.gates.gates.BUSY_S", 0.05)
-        monkeypatch.setattr(product.studio, "providers", Providers(Settings(), product.studio.objects))
-        for name in ("gates", "gate_places"):
-            product.studio.database[name].delete_many({})
-        product.studio.gates._believed.clear()
-        yield simulator
+        yield simulators[provider]
 
 
 CASES = [

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from app import metrics
 from app.client import Client
 from broker import run_in_transaction
 from broker.stats import QueueStats
+from studio.errors import Away
 from studio.jobs import FinishedJob, JobStatus
 from studio.pipelines import JobKind
+from studio.providers.cards import Limits
+from studio.providers.interfaces import Capability
 from studio.records import new_id
 from tests.product import Product, new_artwork
 
@@ -103,6 +107,23 @@ def test_spending_is_told_without_whose_it_is(product: Product, figure: Figure) 
     run_in_transaction(product.studio.client, lambda session: ledger.settle(entry_id, 4, session=session))
     assert figure("huaban_spend_micros_of_day", **labels, state="open") == 0
     assert figure("huaban_spend_micros_of_day", **labels, state="settled") == 4
+
+
+def test_providers_tell_whether_they_are_there_and_who_waits(product: Product, figure: Figure) -> None:
+    gates, limits = product.studio.gates, Limits(concurrent=1)
+    for _ in range(5):
+        with suppress(Away), gates.passing("measured", Capability.ANIMATOR, limits, ticket="job"):
+            raise Away("away")
+    for holder in ("one", "two"):
+        gates.take_slot("measured", Capability.ANIMATOR, limits, holder=holder, for_s=60)
+    try:
+        assert figure("huaban_provider_circuit_open", gate="measured/animator/calls") == 1
+        assert figure("huaban_provider_slots", account="measured/animator", state="held") == 1
+        assert figure("huaban_provider_slots", account="measured/animator", state="waiting") == 1
+    finally:
+        gates.free_slot("one")
+        gates.free_slot("two")
+        product.studio.database["gates"].delete_one({"_id": "measured/animator/calls"})
 
 
 def test_open_streams_are_counted(client: Client, http: httpx.Client, drawing: Path, figure: Figure) -> None:

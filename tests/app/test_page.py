@@ -117,6 +117,20 @@ def test_page_has_a_word_for_everything_it_says_and_no_others() -> None:
     assert WORDS["en"].keys() <= mentioned | made
 
 
+def test_a_person_can_decide_whatever_the_api_takes_about_a_call_in_doubt(product: Product) -> None:
+    from actors.wishes import Decision
+
+    assert set(re.findall(r'decision: "(\w+)"', FILES["artwork.js"])) == set(Decision)
+
+
+def test_every_film_is_shown_with_its_maker_and_the_mark_of_what_ai_has_made() -> None:
+    (card,) = re.findall(r"^function filmCard.*?^}", FILES["artwork.js"], re.MULTILINE | re.DOTALL)
+
+    assert "{ provider, model } = version" in card
+    assert 'class: "mark" }, say("aiMark")), " ", maker' in card
+    assert all("AI 生成" in WORDS[language]["aiMark"] for language in WORDS)
+
+
 def test_an_erasure_makes_the_browser_somebody_new_at_once_and_a_look_at_its_receipt_never_does() -> None:
     asking, receipt = re.split(r"^function receiptCard", FILES["privacy.js"], flags=re.MULTILINE)
 

@@ -56,6 +56,13 @@ def test_the_notice_says_what_the_settings_are_and_is_another_one_with_others() 
     assert version(plain) == version(plain.model_copy(update={"port": 1}))
 
 
+def test_the_notice_names_whoever_is_handed_something() -> None:
+    settings = ("video_provider", "llm_provider", "asr_provider", "image_provider", "tts_provider")
+    chosen = {setting: (f"{setting}-of-ours", "local") for setting in settings}
+    words = words_of(Settings(_env_file=None).model_copy(update=chosen))  # type: ignore[call-arg]  # pydantic's own
+    assert all(words.count(f"{setting}-of-ours gets ") == 1 for setting in settings)
+
+
 def decide(http: httpx.Client, product: Product, **decisions: bool) -> Json:
     body = {
         "noticeVersion": version(product.studio.settings),

@@ -42,6 +42,20 @@ def test_every_film_is_a_version_and_any_of_them_can_be_shown(
     assert (newest["videoVersion"], newest["description"]) == (3, "An owl reads."), "what is new is shown"
 
 
+@pytest.mark.usefixtures("worker")
+def test_a_film_says_who_made_it_also_when_another_one_would_be_asked_today(
+    client: Client, http: httpx.Client, drawing: Path, product: Product
+) -> None:
+    path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
+    watched(client, http.post(f"{path}/regenerate"))
+    (film,) = http.get(path).json()["versions"]
+    assert (film["provider"], film["model"]) == ("fake", None)
+    entry = {"versions.0.provider": "ark", "versions.0.model": "seedance"}
+    product.studio.database["artworks"].update_one({"_id": path.rpartition("/")[2]}, {"$set": entry})
+    (film,) = http.get(path).json()["versions"]
+    assert (film["provider"], film["model"]) == ("ark", "seedance")
+
+
 def test_a_second_tap_makes_no_second_version(
     client: Client, http: httpx.Client, drawing: Path, traces: Traces
 ) -> None:

@@ -42,8 +42,9 @@ def settings_of(simulator: Simulator) -> Iterator[str]:
     lines = simulator.env()
     for capability, setting in _SETTINGS.items():
         names = [name for name in _registry[capability] if f"{prefix_of(name)}_BASE_URL" in simulator.env()]
+        # One is enough to try, and the first is the one that needs least.
         if names:
-            lines[setting.upper()] = ",".join(names)
+            lines[setting.upper()] = names[0]
     for name, value in lines.items():
         yield f"{name}={value}"
 
@@ -71,7 +72,8 @@ def main() -> None:
 
 
 def _test_card() -> Path:
-    return made.clip(Path(tempfile.mkdtemp()) / "film.mp4", seconds=2.0)
+    # Without a sound, as most services make them: the child's own voice tells the story.
+    return made.clip(Path(tempfile.mkdtemp()) / "film.mp4", seconds=2.0, sound=False)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,9 @@ from PIL import Image
 
 from app.cli.demo import SAMPLES, sample, work_of
 from app.stack.ports import free_port
+from tests.providers.ark_simulator import ArkSimulator
+from tests.providers.doubao import TEXT, DoubaoSimulator
+from tests.studio import made
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -30,7 +33,7 @@ OWN = Path("my drawing.png")
 class Demo:
     """A running `huaban demo`. It and everything it starts carry a mark in their environment."""
 
-    def __init__(self, folder: Path, *options: str | Path) -> None:
+    def __init__(self, folder: Path, *options: str | Path, **settings: str) -> None:
         self.here = folder / "here"
         self.here.mkdir()
         self.output = folder / "output"
@@ -39,7 +42,8 @@ class Demo:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "demo", "--data", folder / "data", *options],
-                cwd=self.here, stdout=output, stderr=output, env=environment() | {name: value}, start_new_session=True,
+                cwd=self.here, stdout=output, stderr=output, env=environment() | settings | {name: value},
+                start_new_session=True,
             )  # fmt: skip
 
     @property
@@ -72,8 +76,8 @@ def environment() -> dict[str, str]:
 def run_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
     demos: list[Demo] = []
 
-    def start(*options: str | Path) -> Demo:
-        demos.append(Demo(tmp_path, *options))
+    def start(*options: str | Path, **settings: str) -> Demo:
+        demos.append(Demo(tmp_path, *options, **settings))
         return demos[-1]
 
     yield start
@@ -102,6 +106,28 @@ def test_demo_makes_a_film_of_a_drawing_and_a_typed_story(
     assert re.fullmatch(r"Gallery +\S+  ready  \d+\.\d s  \S+", gallery)
     assert f"make run PORT={port} HUABAN_DATA={tmp_path / 'data'}, then open http://localhost:{port}/#/client/" in kept
     assert demo.running() == []
+
+
+def test_demo_with_services_asks_each_of_them_once_and_says_who_made_the_film(
+    run_demo: Callable[..., Demo], tmp_path: Path
+) -> None:
+    out, ark, doubao = tmp_path / "results", ArkSimulator(), DoubaoSimulator()
+    ark.generation_s = 1.0
+    ark.film = made.clip(tmp_path / "film.mp4", sound=False).read_bytes()
+    with ark.running(), doubao.running():
+        chosen = {"VIDEO_PROVIDER": "ark", "LLM_PROVIDER": "ark", "ASR_PROVIDER": "doubao"}
+        demo = run_demo("--out", out, "--port", str(free_port()), **ark.env(), **doubao.env(), **chosen)
+        assert demo.process.wait(timeout=120) == 0, demo.words
+    assert {path.name for path in out.iterdir()} == RESULTS
+    # The clip is shorter than the recording: it is shown again while the child's voice tells the story.
+    assert_film(out / "demo.mp4")
+    assert "made by ark · doubao-seedance" in demo.words
+    counts = [len(service.asked(name)) for service, name in ((doubao, "flash"), (ark, "create"), (ark, "chat"))]
+    assert counts == [1, 1, 2], "one for the story and one for the drawing"
+    logs = "".join(path.read_text() for path in (tmp_path / "data" / "logs").glob("*.log"))
+    assert "provider_call" in logs
+    assert ark.key not in logs
+    assert TEXT not in logs
 
 
 def assert_film(path: Path) -> None:

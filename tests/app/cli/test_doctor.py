@@ -8,13 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from app.cli.checks import providers
 from app.stack import Servers
 from app.stack.ports import free_port
+from tests.product import Product
 
 
 @pytest.fixture(autouse=True)
 def nothing_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MONGODB_URI", "S3_ENDPOINT", "HUABAN_MONGOD", "OWNER_KEY"):
+    for name in ("MONGODB_URI", "S3_ENDPOINT", "HUABAN_MONGOD", "OWNER_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -28,8 +30,22 @@ def test_doctor_is_content_with_a_healthy_machine(tmp_path: Path) -> None:
     assert [finding for finding in findings.values() if not finding["ok"]] == []
     assert code == 0
     assert set(findings) == {
-        "Python", "Disk", "FFmpeg", "Chinese font", "Settings", "Owner key", "MongoDB", "Object store"
+        "Python", "Disk", "FFmpeg", "Chinese font", "Settings", "Owner key", "Providers", "MongoDB", "Object store"
     }  # fmt: skip
+
+
+def test_doctor_tells_who_was_chosen_and_who_does_not_answer(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = {**product.env, "VIDEO_PROVIDER": "pika,local", "FAL_KEY": "key", "LLM_PROVIDER": "ollama"}
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    gates = product.studio.database["gates"]
+    gates.insert_one({"_id": "pika/animator/calls", "openings": 1})
+    try:
+        told = providers()
+    finally:
+        gates.delete_one({"_id": "pika/animator/calls"})
+    assert told.startswith("VIDEO pika, local; LLM ollama; ASR local; ")
+    assert told.endswith("no key is missing; do not answer now: pika/animator")
 
 
 def test_doctor_looks_at_servers_of_ones_own(tmp_path: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +66,8 @@ def test_doctor_looks_at_servers_of_ones_own(tmp_path: Path, servers: Servers, m
         ("MONGODB_URI=mongodb://127.0.0.1:{port}", "Owner key", "OWNER_KEY"),
         ("WORKER_THREADS=none", "Settings", ".env"),
         ("LOG_LEVEL=loud", "Settings", ".env"),
+        ("VIDEO_PROVIDER=nobody", "Providers", "docs/providers.md"),
+        ("LLM_PROVIDER=anthropic", "Providers", "docs/providers.md"),
     ],
 )
 def test_doctor_names_the_cure_for_what_is_broken(

@@ -43,6 +43,26 @@ def test_a_silent_clip_is_shown_until_its_story_is_told(silent: Path, tmp_path: 
     assert max(after - before for before, after in pairwise(times)) < 0.1, "no gap between rounds"
 
 
+@pytest.mark.parametrize("times", [0.1, 3])
+def test_pictures_and_voice_lie_side_by_side(silent: Path, tmp_path: Path, times: float) -> None:
+    """What is played together is near together in the file: nobody has to hold or fetch the one to get to the other."""
+    story = tmp_path / "story.wav"
+    ffmpeg.run(["-f", "lavfi", "-i", f"sine=duration={2 * times}", str(story)], timeout_s=60)
+    film = tell(silent, story, tmp_path / "film.mp4")
+    with av.open(str(film)) as media:
+        packets = sorted(media.demux(), key=lambda packet: packet.pos or 0)
+        told = [
+            (packet.stream.type, float(packet.dts * packet.time_base)) for packet in packets if packet.dts is not None
+        ]
+    last = {kind: max(at for other, at in told if other == kind) for kind, _ in told}
+    reached = dict.fromkeys(last, 0.0)
+    for kind, at in told:
+        reached[kind] = at
+        if all(reached[other] < last[other] for other in last):
+            assert abs(reached["video"] - reached["audio"]) < 0.6
+    assert last["video"] >= 2 * times + 0.9
+
+
 def test_every_clip_says_that_an_ai_made_it(silent: Path, tmp_path: Path) -> None:
     film = tell(silent, None, tmp_path / "film.mp4")
     with av.open(str(film)) as media:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import httpcore
 import httpx
 import msgspec
 import pytest
@@ -16,7 +15,6 @@ import pytest
 from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.providers import AnimationRequest, Animator, ClipFormat, ClipWishes, Made, cards
 from studio.providers.api import Api
-from studio.providers.downloads import Downloads
 from studio.providers.registry import Providers
 from studio.settings import Settings
 from tests.providers.simulator import Simulator
@@ -68,8 +66,8 @@ class Bench:
         """Close the connections of the animator, which otherwise last as long as a process."""
         used = self.__dict__.pop("providers", None)
         for part in vars(used.animator).values() if used else ():
-            for client in vars(part).values() if isinstance(part, (Api, Downloads)) else ():
-                if isinstance(client, (httpx.Client, httpcore.ConnectionPool)):
+            for client in vars(part).values() if isinstance(part, Api) else ():
+                if isinstance(client, httpx.Client):
                     client.close()
 
     @property

@@ -21,7 +21,9 @@ from studio.providers.node_makers import NodeAnimator, NodePainter, NodeVoice
 from studio.settings import Settings
 from tests.providers.node import NodeSimulator
 from tests.providers.simulator import Fault, Reply
+from tests.studio.made import drawing, tone, wav
 from tests.studio.providers.animators import KEY, Bench, at, nothing, outcome
+from tests.studio.providers.hostile import WORDS, changed, is_clean, text_at
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -44,18 +46,20 @@ def bench(node: NodeSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture(params=[Capability.ANIMATOR, Capability.PAINTER, Capability.VOICE])
-def maker_and_request(request: pytest.FixtureRequest, bench: Bench) -> Iterator[tuple[Any, Any]]:
-    """Each of the three, and what it is asked for."""
-    made: dict[Capability, tuple[type[Any], Any]] = {
-        Capability.ANIMATOR: (NodeAnimator, bench.request()),
-        Capability.PAINTER: (NodePainter, PICTURE),
-        Capability.VOICE: (NodeVoice, SPEECH),
+def maker_and_request(
+    request: pytest.FixtureRequest, bench: Bench, node: NodeSimulator, tmp_path: Path
+) -> Iterator[tuple[Any, Any]]:
+    """Each of the three, and what it is asked for. The node makes what each of them wants."""
+    picture, speech = drawing(tmp_path / "picture.png"), wav(tmp_path / "speech.wav", tone(1.0))
+    made: dict[Capability, tuple[type[Any], Any, bytes]] = {
+        Capability.ANIMATOR: (NodeAnimator, bench.request(), node.film),
+        Capability.PAINTER: (NodePainter, PICTURE, picture.read_bytes()),
+        Capability.VOICE: (NodeVoice, SPEECH, speech.read_bytes()),
     }
-    kind, asked = made[request.param]
+    kind, asked, node.film = made[request.param]
     maker = kind(Settings(), bench.store.as_store)
     yield maker, asked
     maker._api._client.close()
-    maker._downloads._at_home.close()
 
 
 def sent(node: NodeSimulator) -> dict[str, Any]:
@@ -213,14 +217,42 @@ def test_a_result_that_makes_no_sense_is_no_clip(
     assert outcome(lambda: bench.look(provider_id)) == "CLIP_UNREADABLE"
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9/film.mp4", "http://169.254.169.254/", "file:///etc/passwd"])
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_whatever_is_said_changes_the_words_and_nothing_else(
+    maker_and_request: tuple[Any, Any], node: NodeSimulator, words: str
+) -> None:
+    maker, request = maker_and_request
+    field = "text" if maker.kind == "speech" else "prompt"
+    for said in ("A sun rises.", words[:400]):
+        node.tasks.clear()
+        maker.submit(msgspec.structs.replace(request, **{field: said}), idempotency_key=KEY)
+    harmless, order = node.asked("create")
+    assert changed(harmless, order) == [f".input.{field}"]
+    # What is spoken is spoken as it is.
+    assert is_clean(text_at(order, f".input.{field}")) or maker.kind == "speech"
+
+
+@pytest.mark.parametrize("hands_in", [False, True])
+def test_pictures_and_speech_that_do_not_decode_are_not_taken(
+    maker_and_request: tuple[Any, Any], node: NodeSimulator, tmp_path: Path, *, hands_in: bool
+) -> None:
+    maker, request = maker_and_request
+    node.film, node.hands_in = node.film[: len(node.film) // 2] if maker.kind == "image" else b"RIFF", hands_in
+    made = maker.look(maker.submit(request, idempotency_key=KEY), request, progress=nothing)
+    # A clip is looked at by the step that captures it.
+    expected = "done" if maker.kind == "video" else "CLIP_UNREADABLE"
+    assert outcome(lambda: maker.fetch(made, tmp_path / "made")) == expected
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9/film.mp4", "http://169.254.169.254/", "file:///etc/passwd", "http://[::1/film"]
+)
 def test_nothing_is_fetched_from_the_nodes_neighbours(
     bench: Bench, node: NodeSimulator, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     provider_id = bench.submit()
     monkeypatch.setattr(node, "described", lambda _task: {"id": KEY, "status": "finished", "result": {"url": url}})
-    clip = bench.look(provider_id)
-    assert outcome(lambda: bench.fetch(clip)) == "CLIP_UNREADABLE"
+    assert outcome(lambda: bench.fetch(bench.look(provider_id))) == "CLIP_UNREADABLE"
 
 
 def test_what_runs_is_stopped_and_what_is_unknown_is_no_error(bench: Bench, node: NodeSimulator) -> None:

@@ -21,6 +21,7 @@ from tests.providers.openai_audio import OpenAIAudio
 from tests.providers.simulator import Fault, Simulator
 from tests.studio.made import FolderStore
 from tests.studio.providers.asking import outcome, settings_for
+from tests.studio.providers.hostile import WORDS, changed, text_at
 
 KEY = "0199aa00000000000000000000000001"
 FOLDER = "clients/somebody/artworks/one/render/v1/"
@@ -153,6 +154,18 @@ def test_what_the_card_does_not_offer_is_refused_before_it_is_paid(
 def test_the_longest_text_that_the_card_offers_is_spoken(bench: Bench) -> None:
     longest = bench.voice._model(bench.request).text_max_chars
     assert bench.submit(text="了" * longest) == f"{KEY}{bench.kind.ending}"
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_whatever_is_said_is_spoken_as_it_is_and_changes_nothing_else(bench: Bench, words: str) -> None:
+    told = words[: bench.voice._model(bench.request).text_max_chars]
+    for number, text in enumerate(("A sun rises.", told)):
+        request = msgspec.structs.replace(bench.request, text=text)
+        assert isinstance(outcome(lambda: bench.voice.submit(request, idempotency_key=f"{KEY}{number}")), str)  # noqa: B023
+    harmless, order = bench.simulator.asked("speech")
+    (where,) = changed(harmless, order)
+    assert where.rpartition(".")[2] in {"input", "text"}
+    assert text_at(order, where) == told
 
 
 def test_while_the_bucket_is_away_nothing_is_bought(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

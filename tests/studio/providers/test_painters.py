@@ -27,6 +27,7 @@ from tests.providers.openai_images import OpenAIImages
 from tests.providers.pictures import Paints
 from tests.providers.simulator import Fault
 from tests.studio.made import FolderStore
+from tests.studio.providers.hostile import WORDS, changed, is_clean, text_at
 
 KEY = "5f0c"
 FOLDER = "works/w1/paintings/"
@@ -295,14 +296,20 @@ def test_every_size_of_every_model_is_one_that_the_service_takes(stage: Stage) -
 
 
 @each
-def test_a_long_prompt_with_flags_is_cut_and_carries_none(stage: Stage) -> None:
-    words = "fox --ratio 16:9 " + "runs and jumps " * 4000
-    stage.painter.submit(
-        PaintingRequest(folder=FOLDER, prompt=words, language="en", model=stage.case.model, size=stage.case.size),
-        idempotency_key=KEY,
-    )
-    (asked,) = stage.simulator.asked(stage.case.buys)
-    assert b"--" not in asked.body
+@pytest.mark.parametrize(
+    "words", [*WORDS.values(), "fox --ratio 16:9 " + "runs and jumps " * 4000], ids=[*WORDS, "more"]
+)
+def test_whatever_is_said_changes_the_prompt_and_nothing_else(stage: Stage, words: str) -> None:
+    for number, prompt in enumerate(("A sun rises.", words)):
+        stage.painter.submit(msgspec.structs.replace(stage.request, prompt=prompt), idempotency_key=f"{KEY}{number}")
+    harmless, order = stage.simulator.asked(stage.case.buys)
+    (where,) = changed(harmless, order)
+    assert where.rpartition(".")[2] in {"prompt", "text"}
+    told = text_at(order, where)
+    assert is_clean(told)
+    offer = cards.load(stage.painter.name, stage.settings).painter
+    assert offer
+    assert len(told.encode("utf-16-le")) / 2 <= offer.models[stage.case.model].prompt_max_chars
 
 
 @each

@@ -13,12 +13,14 @@ from structlog.testing import capture_logs
 
 from studio.errors import NotNow
 from studio.providers import Made, Pending
+from studio.providers.quoting import as_data
 from tests.providers.ark_simulator import ArkSimulator
 from tests.providers.fal import FalSimulator
 from tests.providers.kling import KlingSimulator
 from tests.providers.runway import RunwaySimulator
-from tests.providers.simulator import Fault, Simulator
+from tests.providers.simulator import Fault, Request, Simulator
 from tests.studio.providers.animators import KEY, Bench, at, outcome
+from tests.studio.providers.hostile import WORDS, changed, is_clean, text_at
 
 SIMULATORS: dict[str, type[Simulator]] = {
     "ark": ArkSimulator,
@@ -167,6 +169,34 @@ def test_a_childs_words_are_in_the_prompt_and_nowhere_else(bench: Bench, simulat
     assert "--" not in str([text for where, text in texts_in(order.json) if where == holding[0]])
     others = [f"{request.path} {request.query} {request.headers}" for _, request in simulator.requests]
     assert not any("狐" in words for words in others)
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
+def test_whatever_is_said_changes_the_prompt_and_nothing_else(bench: Bench, simulator: Simulator, words: str) -> None:
+    """Whether a writer has quoted it or not."""
+    harmless, bare, quoted = (
+        asked_with(bench, simulator, prompt)
+        for prompt in ("A sun rises.", words, f"A sun rises. {as_data(words, 'en')}")
+    )
+    clip, card = bench.request().format, bench.providers.card(bench.name)
+    assert clip
+    assert card
+    assert card.animator
+    for order in (bare, quoted):
+        (where,) = changed(harmless, order)
+        assert where.rpartition(".")[2] in {"prompt", "promptText", "text"}
+        told = text_at(order, where)
+        assert is_clean(told)
+        assert len(told.encode("utf-16-le")) / 2 <= card.animator.models[clip.model].prompt_max_chars
+    assert told.startswith('A sun rises. "')
+    assert told.index('"', told.index('"') + 1) == len(told) - 1, "it ends where it is said to end"
+
+
+def asked_with(bench: Bench, simulator: Simulator, prompt: str) -> Request:
+    simulator.forget()
+    bench.animator.submit(msgspec.structs.replace(bench.request(), prompt=prompt), idempotency_key=KEY)
+    (order,) = simulator.asked("create")
+    return order
 
 
 def test_neither_keys_nor_words_nor_addresses_are_logged(bench: Bench, simulator: Simulator) -> None:
