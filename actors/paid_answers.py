@@ -11,7 +11,16 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from pymongo.client_session import ClientSession
 
-from actors.paid_calls import ask_one_of, intend, note, noting_refusals, passing, require_over, waited_s
+from actors.paid_calls import (
+    ask_one_of,
+    intend,
+    leave_unsent,
+    note,
+    noting_refusals,
+    passing,
+    require_over,
+    waited_s,
+)
 from actors.steps import LookAgain, Save
 from actors.wiring import studio
 from studio.errors import OutcomeUnknown
@@ -70,20 +79,24 @@ def buy(job: Job, question: Question[T]) -> Answered[T] | LookAgain:
     Raises NotNow, StudioError, and OutcomeUnknown where an answer was lost that cannot be had a second time.
     """
     call = job.submission
-    if call is not None and call.digest != question.digest:
-        # What it was asked for has changed since.
-        note(partial(_abandon, job, call))
-        call = None
-    if call is not None and call.answer is not None:
-        return Answered(msgspec.convert(call.answer, question.kind), job, call)
-    if call is not None and call.state is not SubmissionState.UNSENT:
-        provider: Answerer = studio.providers.named(question.capability, call.provider)
-        if not provider.repeats_safely:
-            require_over(job, call)
-            raise OutcomeUnknown
-        return _ask(job, provider, call, question)
+    is_same = call is not None and call.digest == question.digest
+    match call:
+        case Submission(state=SubmissionState.ACCEPTED) if not is_same:
+            # It was bought for what has changed since.
+            note(partial(_close, job, call))
+        case Submission(state=SubmissionState.ACCEPTED, answer=answer) if answer is not None:
+            return Answered(msgspec.convert(answer, question.kind), job, call)
+        case Submission(state=SubmissionState.SENDING | SubmissionState.ACCEPTED):
+            provider: Answerer = studio.providers.named(question.capability, call.provider)
+            if not (provider.repeats_safely and is_same):
+                require_over(job, call)
+                raise OutcomeUnknown
+            return _ask(job, provider, call, question)
+        case Submission() if not is_same:
+            leave_unsent(job, call)
+    unsent = call if is_same else None
     names = studio.providers.preferred(question.capability)
-    return ask_one_of(job, question.capability, names, lambda name: _ask_new(job, name, question, unsent=call))
+    return ask_one_of(job, question.capability, names, lambda name: _ask_new(job, name, question, unsent=unsent))
 
 
 def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission | None) -> Answered[T] | LookAgain:
@@ -91,7 +104,7 @@ def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission |
     card = studio.providers.card(name)
     if provider.is_free or card is None:
         if unsent:
-            note(partial(_abandon, job, unsent))
+            leave_unsent(job, unsent)
         with outside():
             value = question.ask(provider, None)
         return _later(value) if isinstance(value, Pending) else Answered(value, job)
@@ -133,5 +146,5 @@ def _later(pending: Pending) -> LookAgain:
     return LookAgain(after_s=pending.look_again_s or studio.settings.poll_every_s)
 
 
-def _abandon(job: Job, call: Submission, session: ClientSession) -> None:
-    studio.submissions.abandon(job, call, session=session)
+def _close(job: Job, call: Submission, session: ClientSession) -> None:
+    studio.submissions.close(job, call, session=session)

@@ -121,6 +121,11 @@ def intend(job: Job, name: str, unsent: Submission | None, intent: Callable[[], 
         return _wanted(run_in_transaction(studio.client, lambda session: store(session=session)))
 
 
+def leave_unsent(job: Job, unsent: Submission, *, refusal: str = "CANCELED") -> None:
+    """Close a call that was not taken, because it is not to be made any more."""
+    note(lambda session: studio.submissions.give_back(job, unsent, refusal=refusal, session=session))
+
+
 @contextmanager
 def noting_refusals(job: Job, submission: Submission, call: PaidCall | None = None) -> Iterator[None]:
     """Around a call: what the provider surely did not take is noted. It may be sent again, or needs no looking up."""
@@ -227,11 +232,7 @@ def _leave(job: Job, capability: Capability, name: str) -> None:
     for submission in stored.submissions if stored else ():
         is_left = submission.capability is capability and submission.provider == name
         if is_left and submission.state is SubmissionState.UNSENT:
-            note(partial(_close_unsent, job, submission))
-
-
-def _close_unsent(job: Job, submission: Submission, session: ClientSession) -> None:
-    studio.submissions.give_back(job, submission, refusal="PROVIDER_UNAVAILABLE", session=session)
+            leave_unsent(job, submission, refusal="PROVIDER_UNAVAILABLE")
 
 
 def _wanted(intent: Submission | None) -> Submission:

@@ -135,7 +135,7 @@ class Submissions:
         StudioError("SPEND_CAP_REACHED"). What is free, and not instead of anything, needs no transaction.
         """
         if instead_of:
-            self.abandon(job, instead_of, session=_inside(session))
+            self.give_back(job, instead_of, refusal="CANCELED", session=_inside(session))
         fields: Document = {
             "id": intent.id,
             "provider": intent.provider,
@@ -229,9 +229,10 @@ class Submissions:
         """Store that the provider surely did not take it: it may be asked again, or is over where it has refused."""
         before = SubmissionState.SENDING, SubmissionState.UNSENT
         state = SubmissionState.CLOSED if refusal else SubmissionState.UNSENT
-        # A hint that was there is found out to be of nothing.
+        # A hint that its caller knows of was of nothing. One that he does not is looked up first.
         fields: Document = {"state": state, "refusal": refusal, "hinted_id": None}
-        is_noted = self._note(job, submission, before, fields, session, sent_at=submission.sent_at)
+        seen = {"sent_at": submission.sent_at, "hinted_id": submission.hinted_id}
+        is_noted = self._note(job, submission, before, fields, session, **seen)
         if is_noted and refusal and not submission.is_free:
             self._ledger.refund(submission.id, session=session)
 
@@ -275,18 +276,6 @@ class Submissions:
         else:
             self._ledger.refund(submission.id, session=session)
 
-    def abandon(self, job: Job, submission: Submission, *, session: ClientSession) -> None:
-        """Close a call, however far it is, whose answer is of no use any more."""
-        match submission.state:
-            case SubmissionState.UNSENT:
-                self.give_back(job, submission, refusal="CANCELED", session=session)
-            case SubmissionState.SENDING:
-                self.give_up(job, submission, session=session)
-                if not submission.is_free:
-                    self._ledger.doubt(submission.id, session=session)
-            case SubmissionState.ACCEPTED:
-                self.close(job, submission, session=session)
-
     def leave(self, job: Job, *, session: ClientSession) -> None:
         """Bring the books into order with the calls of a job that has ended before they did.
 
@@ -295,7 +284,7 @@ class Submissions:
         stored = self._collection.find_one({"_id": job.id}, {"submissions": 1}, session=session) or {}
         for submission in msgspec.convert(stored.get("submissions", []), list[Submission]):
             if submission.state is SubmissionState.UNSENT and submission.hinted_id is None:
-                self.abandon(job, submission, session=session)
+                self.give_back(job, submission, refusal="CANCELED", session=session)
             elif submission.state in OPEN and not submission.is_free:
                 self._ledger.doubt(submission.id, session=session)
 

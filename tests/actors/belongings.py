@@ -68,3 +68,10 @@ def let_time_pass(product: Product, collection: str, document_id: str, field: st
         {"_id": document_id},
         [{"$set": {field: {"$subtract": ["$$NOW", int(1000 * timedelta(**duration).total_seconds())]}}}],
     )
+
+
+def let_an_hour_pass(product: Product, job_id: str, field: str = "sent_at") -> None:
+    """As if a time of a job's paid calls had been an hour ago."""
+    earlier = {field: {"$subtract": ["$$NOW", 3600 * 1000]}}
+    each = {"$map": {"input": "$submissions", "in": {"$mergeObjects": ["$$this", earlier]}}}
+    product.studio.database["jobs"].update_one({"_id": job_id}, [{"$set": {"submissions": each}}])

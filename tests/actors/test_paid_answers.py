@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dramatiq
@@ -13,6 +12,7 @@ from app.client import Client
 from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.jobs import UNFINISHED, JobStatus
 from studio.providers import Capability, Pending
+from tests.actors.belongings import let_an_hour_pass
 from tests.actors.paying import PRICE, WORDS, Desk, Died, Entry, PaidWriter, Said
 from tests.product import Product
 
@@ -85,10 +85,8 @@ def test_nothing_is_asked_again_when_the_worker_dies_before_the_answer_is_stored
             desk.run()
     assert desk.calls() == [call("sending", "reserved")]
     with pytest.raises(NotNow):
-        # A worker that has lost its message may still wait for the answer.
         desk.run()
-    long_ago = datetime.now(UTC) - timedelta(hours=1)
-    product.studio.database["jobs"].update_one({"_id": desk.job_id}, {"$set": {"submissions.0.sent_at": long_ago}})
+    let_an_hour_pass(product, desk.job_id)
     stopped = desk.run()
     assert (stopped.status, stopped.failure.symbol) == (JobStatus.NEEDS_ATTENTION, "OUTCOME_UNKNOWN")
     assert len(writer.keys) == 1

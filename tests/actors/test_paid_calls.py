@@ -20,6 +20,7 @@ from studio.providers import Capability, fuse
 from studio.providers.api import Api
 from studio.providers.cards import Card, ClipModel, ClipOffer, PictureLimits, TextModel, TextOffer
 from studio.submissions import Intent, Submission, SubmissionState
+from tests.actors.belongings import let_an_hour_pass
 from tests.product import Product, new_artwork
 
 MODEL = ClipModel(seconds=(5,), default_seconds=5, prompt_max_chars=500, picture=PictureLimits(max_bytes=10**7))
@@ -123,13 +124,6 @@ def card(product: Product, monkeypatch: pytest.MonkeyPatch) -> Card:
     return CARD
 
 
-def let_an_hour_pass(film: Film, field: str = "sent_at") -> None:
-    """As if a time of its calls had been an hour ago."""
-    earlier = {field: {"$subtract": ["$$NOW", 3600 * 1000]}}
-    each = {"$map": {"input": "$submissions", "in": {"$mergeObjects": ["$$this", earlier]}}}
-    film.product.studio.database["jobs"].update_one({"_id": film.id}, [{"$set": {"submissions": each}}])
-
-
 # Two at one call
 
 
@@ -143,7 +137,7 @@ def test_nothing_is_concluded_of_a_call_that_another_worker_may_still_be_making(
     film.run("submit_video")
     assert film.load().status is JobStatus.RUNNING
     assert film.call().state is SubmissionState.SENDING
-    let_an_hour_pass(film)
+    let_an_hour_pass(product, film.id)
     film.run("submit_video")
     if behaviour == "drops":
         assert film.call().state is SubmissionState.UNSENT
@@ -197,6 +191,13 @@ def test_a_call_is_not_made_again_that_a_callback_has_named_meanwhile(film: Film
     film.hint(seen, "theirs")
     with pytest.raises(JobMovedOn):
         film.intend(unsent=seen)
+
+
+def test_a_hint_that_comes_while_a_call_is_given_back_is_not_forgotten(film: Film) -> None:
+    seen = film.intend()
+    film.hint(seen, "theirs")
+    film.give_back(seen)
+    assert (film.call().state, film.call().hinted_id) == (SubmissionState.SENDING, "theirs")
 
 
 def test_a_hint_of_nothing_is_looked_up_once(film: Film, product: Product) -> None:
@@ -258,7 +259,7 @@ def test_a_clip_has_its_time_from_when_it_was_sent_and_not_from_its_first_intent
     call = film.intend()
     film.accept(call, "fake-1")
     # It had waited for a busy provider for an hour.
-    let_an_hour_pass(film, "at")
+    let_an_hour_pass(product, film.id, "at")
     product.studio.database["jobs"].update_one({"_id": film.id}, {"$set": {"step": "poll_video"}})
     film.run("poll_video")
     assert film.load().status is JobStatus.RUNNING
@@ -369,27 +370,6 @@ def tale(film: Film) -> Film:
     return film
 
 
-def test_an_answer_is_bought_once_and_anew_for_another_question(tale: Film, scribe: Scribe) -> None:
-    scribe.answers = ["one", "two"]
-    assert buy(tale, "first").value == "one"
-    assert buy(tale, "first").value == "one"
-    assert buy(tale, "second").value == "two"
-    assert scribe.asked == 2
-    assert [call.state for call in tale.load().submissions] == ["closed", "accepted"]
-
-
-@pytest.mark.parametrize(("error", "books"), [(NotNow("busy"), "refunded"), (OutcomeUnknown(), "uncertain")])
-def test_what_is_left_of_another_question_does_not_answer_this_one(
-    error: Exception, books: str, tale: Film, scribe: Scribe
-) -> None:
-    scribe.answers = [error, "two"]
-    with pytest.raises(type(error)):
-        buy(tale, "first")
-    left = tale.call()
-    assert buy(tale, "second").value == "two"
-    assert tale.entry(left) == books
-
-
 def test_words_that_another_worker_may_still_get_are_waited_for(tale: Film, scribe: Scribe) -> None:
     class Killed(BaseException):
         pass
@@ -399,7 +379,7 @@ def test_words_that_another_worker_may_still_get_are_waited_for(tale: Film, scri
         buy(tale, "first")
     with pytest.raises(NotNow):
         buy(tale, "first")
-    let_an_hour_pass(tale)
+    let_an_hour_pass(tale.product, tale.id)
     with pytest.raises(OutcomeUnknown):
         buy(tale, "first")
 

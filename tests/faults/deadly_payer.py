@@ -33,7 +33,7 @@ from tests.worker import broker  # isort: skip
 from actors import steps
 from studio.jobs import Job
 from studio.media.clips import ClipFacts
-from studio.providers import Reading
+from studio.providers import Reading, fuse
 from tests.faults.lives import keep_alive
 
 EVENTS = ("asked", "intended", "sent", "answered")
@@ -83,7 +83,7 @@ steps.perform = perform
 # How long a call may last that a dead worker has left is minutes, and here nothing takes a second.
 cards: Any = import_module("studio.providers.cards")
 paid_calls: Any = import_module("actors.paid_calls")
-cards.BEGINS_WITHIN_S, cards.CONNECT_S, paid_calls.LOOK_UP_EVERY_S = 1.0, 0.5, 0.2
+fuse.BEGINS_WITHIN_S, cards.CONNECT_S, paid_calls.LOOK_UP_EVERY_S = 1.0, 0.5, 0.2
 
 # What comes after the clip is there is proved elsewhere, and takes its time for a hundred films.
 _facts = ClipFacts("video/mp4", width=320, height=180, seconds=2.0, has_audio=True, codec="h264")

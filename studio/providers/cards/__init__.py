@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from studio.errors import StudioError
 from studio.language import Language
-from studio.providers.fuse import BEGINS_WITHIN_S
+from studio.providers import fuse
 from studio.providers.interfaces import Capability
 from studio.settings import Settings
 
@@ -150,7 +150,7 @@ class Offer(Limits, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def lasts_s(self) -> float:
         """How long after its intent a call is over at the latest."""
-        return BEGINS_WITHIN_S + self.MOST_REQUESTS * (CONNECT_S + self.timeout_s)
+        return fuse.BEGINS_WITHIN_S + self.MOST_REQUESTS * (CONNECT_S + self.timeout_s)
 
 
 class ClipOffer(Offer, frozen=True, kw_only=True):
