@@ -18,6 +18,13 @@ from tests.actors.belongings import artwork, asset, let_time_pass, paid_call
 from tests.product import Product
 
 
+@pytest.fixture(autouse=True)
+def _nobody_elses_media(product: Product) -> None:
+    """A walk takes so many media at a time, and the tests before have left some hundred."""
+    product.studio.database["media_assets"].delete_many({})
+    product.studio.database["walks"].delete_many({})
+
+
 @pytest.fixture
 def owner(product: Product) -> Iterator[str]:
     """Somebody. His jobs have no messages, and must not be found by later sweeps."""
