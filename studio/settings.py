@@ -168,8 +168,6 @@ class Settings(BaseSettings):
     audio_max_seconds: int = 180
     video_max_bytes: int = 200 * MEGABYTE
     poll_every_s: float = 5.0
-    poll_limit_s: float = 600.0
-    """A clip that is not there this long after its submission counts as never coming."""
 
     retain_uploads_hours: int = Field(default=24, ge=1)
     """How long an upload waits for its commit."""

@@ -64,7 +64,7 @@ class FakeAnimator:
     is_free = False
 
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
-        self.limit_s: float | None = settings.poll_limit_s
+        self.limit_s: float | None = 600.0
         self._service = FakeService(Path(os.environ["FAKE_SERVICE"]))
 
     def estimate(self, request: AnimationRequest) -> int | None:
