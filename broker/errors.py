@@ -51,12 +51,18 @@ class Canceled(Interrupt):
 
 
 _PASSING_LABELS = ("RetryableWriteError", "TransientTransactionError")
-# No primary, stepping down, shutting down: the driver does not label these when they come inside a bulk answer.
-_PASSING_CODES = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+# From the server's list of error codes (src/mongo/base/error_codes.yml, 6.0). The driver labels only some of them, and
+# none that comes inside a bulk answer.
+_NO_PRIMARY = {91, 189, 10058, 10107, 11600, 11602, 13435, 13436}
+_NO_WAY_TO_IT = {6, 7, 89, 9001}
+# Somebody or a time limit ended the operation (43, 50, 237, 262, 290, 11601), or others were in its way (24, 46, 112,
+# 246, 365): it says nothing about what was asked.
+_CUT_SHORT = {24, 43, 46, 50, 112, 237, 246, 262, 290, 365, 11601}
+_PASSING_CODES = _NO_PRIMARY | _NO_WAY_TO_IT | _CUT_SHORT
 
 
 def is_passing(error: PyMongoError) -> bool:
-    """Whether the database is away, is changing its primary or cannot promise to keep what was written.
+    """Whether the database is away or changing its primary, cut the operation short, or cannot promise to keep it.
 
     The other errors refuse what was asked, and will again.
     """

@@ -11,7 +11,7 @@ from bson import Timestamp
 from dramatiq.errors import ConnectionError as BrokerConnectionError
 from pymongo.database import Database
 
-from broker import MongoBroker
+from broker import MongoBroker, documents
 from broker.consumer import MongoConsumer
 from broker.delivery import Delivery
 from tests.broker.conftest import MakeBroker, StartWorker
@@ -366,6 +366,24 @@ def test_claimed_messages_that_cannot_be_given_back_stay_for_the_next_consumer(
     consumer = broker.consume("default", timeout=20, prefetch=3)
     assert len([take(consumer), take(consumer)]) == 2
     assert queue.states() == {"CONSUMED": 3}
+
+
+@pytest.mark.parametrize("code", [50, 262, 365, 11601], ids=["time limit", "server's limit", "overload", "killed"])
+def test_outcome_whose_write_was_cut_short_is_written_again(
+    make_broker: MakeBroker, queue: Queue, failing: FailCommand, code: int
+) -> None:
+    broker = make_broker(client=FAULTY)
+    broker.declare_queue("default")
+    sent = broker.enqueue(message())
+    consumer = broker.consume("default", timeout=20)
+    delivery = take(consumer)
+    delivery.outcome = documents.given_back()
+    # The driver itself asks once more after some of them.
+    with failing("update", times=2, errorCode=code), pytest.raises(BrokerConnectionError):
+        consumer.ack(delivery)
+    # As the worker does with this error.
+    consumer.ack(delivery)
+    assert queue.state(sent) == "QUEUED"
 
 
 def test_secondaries_are_never_read(make_broker: MakeBroker, database: Database[Any]) -> None:

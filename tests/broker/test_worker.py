@@ -338,7 +338,7 @@ def test_stopped_worker_finishes_what_runs_and_gives_back_the_rest(
     assert queue.collection.count_documents({"crashes": 0}) == 5
 
 
-@pytest.fixture(params=[{"closeConnection": True}, {"errorCode": 11601}], ids=["lost connection", "refusal"])
+@pytest.fixture(params=[{"closeConnection": True}, {"errorCode": 11601}], ids=["lost connection", "interruption"])
 def strike(request: pytest.FixtureRequest, failing: FailCommand) -> FailCommand:
     """`with strike("insert")`: the next such commands of the faulty broker fail."""
     return lambda command: failing(command, times=3, **request.param)
