@@ -11,6 +11,7 @@ from pymongo.client_session import ClientSession
 from actors.messages import message_id, send_cancel, send_step
 from actors.wiring import broker, studio
 from broker import run_in_transaction
+from studio.callbacks import AlreadyReceived, Callback
 from studio.errors import REGISTRY, StudioError
 from studio.films import end_canceled
 from studio.jobs import LIVE, Job, JobStatus, LiveJobExists
@@ -90,10 +91,7 @@ def resolve(job: Job, decision: Decision, *, provider_id: str | None, request_id
         if found is None or submission is None:
             return None
         if decision is Decision.ACCEPTED and provider_id:
-            holder = studio.jobs.load_called(provider_id, session=session)
-            if holder and holder.id != found.id:
-                # All clients share the deployment's account, and nobody may fetch what was made for another.
-                raise StudioError("NOT_FOUND")
+            _claim(found, provider_id, session)
             studio.submissions.accept(found, submission, provider_id, session=session)
         else:
             studio.submissions.give_up(found, submission, session=session)
@@ -108,9 +106,25 @@ def resolve(job: Job, decision: Decision, *, provider_id: str | None, request_id
         resolved = run_in_transaction(studio.client, store)
     except LiveJobExists as error:
         raise StudioError("JOB_NOT_IN_DOUBT") from error
+    except AlreadyReceived as error:
+        raise StudioError("NOT_FOUND") from error
     if resolved is None:
         raise StudioError("JOB_NOT_IN_DOUBT")
     return resolved
+
+
+def _claim(job: Job, provider_id: str, session: ClientSession) -> None:
+    """All clients share the deployment's account, and nobody may fetch what was made for another.
+
+    Raises StudioError("NOT_FOUND"), and AlreadyReceived.
+    """
+    holder = studio.jobs.load_called(provider_id, session=session)
+    if holder is None:
+        # Two may claim it in the same instant, each for a job that nobody else writes to. Here they meet: it is noted
+        # once, and whoever comes second finds the holder, or that there was one.
+        studio.received_callbacks.note(Callback("resolve", provider_id, job.id), session=session)
+    elif holder.id != job.id:
+        raise StudioError("NOT_FOUND")
 
 
 def cancel_all(owner: str) -> int:

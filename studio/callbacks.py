@@ -58,7 +58,7 @@ class Callback(NamedTuple):
     """One that was verified."""
 
     sender: str
-    """The route that it came by."""
+    """The route that it came by; `resolve` where a person has told under which id a call is known."""
     id: str
     """The same for each time that the sender sends it."""
     names: str
@@ -75,7 +75,7 @@ class ReceivedCallback(Record, frozen=True, kw_only=True):
     """That one was received, so that it has its effect once. `id` is a digest: it leads back to nothing."""
 
     sender: str
-    """The route that it came by."""
+    """The route that it came by; `resolve` where a person has told under which id a call is known."""
 
 
 INDEXES = [

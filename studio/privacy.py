@@ -78,7 +78,7 @@ OWNED = (
 NOT_PERSONAL = {
     "erasures": "receipts: counts and times, and an owner only until he is erased",
     "request_counters": "how often somebody called, under a digest that changes daily and leads back to nobody",
-    "callbacks": "digests of what services have sent, for eight days, so that nothing of it counts twice",
+    "callbacks": "digests of what services, or people, tell of calls, for eight days, so that nothing counts twice",
     "migrations": "changes of the database",
     "step_times": "how long steps take, by provider",
     "walks": "how far housekeeping is",

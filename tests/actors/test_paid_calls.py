@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -21,7 +24,7 @@ from studio.providers.api import Api
 from studio.providers.cards import Card, ClipModel, ClipOffer, PictureLimits, TextModel, TextOffer
 from studio.submissions import Intent, Submission, SubmissionState
 from tests.actors.belongings import let_an_hour_pass
-from tests.product import Product, new_artwork
+from tests.product import Product, new_artwork, new_client
 
 MODEL = ClipModel(seconds=(5,), default_seconds=5, prompt_max_chars=500, picture=PictureLimits(max_bytes=10**7))
 CARD = Card(
@@ -92,12 +95,12 @@ class Film:
 
 
 @pytest.fixture
-def new_film(client: Client, product: Product, drawing: Path) -> Iterator[Callable[[], Film]]:
+def new_film(client: Client, product: Product, drawing: Path) -> Iterator[Callable[..., Film]]:
     studio = product.studio
 
-    def order() -> Film:
-        artwork = new_artwork(client, drawing)
-        film = Film(product, client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})["jobId"])
+    def order(by: Client = client) -> Film:
+        artwork = new_artwork(by, drawing)
+        film = Film(product, by.post("/generation/jobs", {"artworkId": artwork["artworkId"]})["jobId"])
         job = film.store(lambda session: studio.jobs.start(film.load(), session=session))
         moved = film.store(lambda session: studio.jobs.advance(job, outside_ms=0, session=session))
         assert moved.step == "submit_video"
@@ -298,6 +301,39 @@ def test_nobody_can_claim_what_was_made_for_another(new_film: Callable[[], Film]
         client.post(path, {"decision": "accepted", "knownAs": "fake-theirs"})
     assert refused.value.problem["code"] == "NOT_FOUND"
     assert client.post(path, {"decision": "accepted", "knownAs": "fake-mine"})["status"] == "queued"
+
+
+def test_of_two_who_claim_the_same_in_one_instant_only_one_has_it(
+    new_film: Callable[..., Film], client: Client, web: str, product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_have_looked = Barrier(2)
+    load_called = product.studio.jobs.load_called
+
+    def looked_up(name: str, *, session: ClientSession) -> Job | None:
+        holder = load_called(name, session=session)
+        # Whoever comes a second time, because the other one was quicker, comes alone.
+        with suppress(BrokenBarrierError):
+            both_have_looked.wait(timeout=5)
+            both_have_looked.abort()
+        return holder
+
+    def claim(rival: tuple[Client, Film]) -> str:
+        by, film = rival
+        told = {"decision": "accepted", "knownAs": "fake-new"}
+        try:
+            return str(by.post(f"/generation/jobs/{film.id}/resolve", told)["status"])
+        except Refused as refused:
+            return str(refused.problem["code"])
+
+    # Of two people: what is asked for one and the same meets at the number of his newest event.
+    with new_client(web) as somebody, ThreadPoolExecutor(2) as pool:
+        rivals = [(by, new_film(by)) for by in (client, somebody)]
+        for _, film in rivals:
+            film.intend()
+            film.stop("OUTCOME_UNKNOWN", JobStatus.NEEDS_ATTENTION)
+        monkeypatch.setattr(product.studio.jobs, "load_called", looked_up)
+        assert sorted(pool.map(claim, rivals)) == ["NOT_FOUND", "queued"]
+    assert [film.call().provider_id for _, film in rivals].count("fake-new") == 1
 
 
 def test_a_callback_to_a_doubtful_job_is_kept_while_another_one_makes_the_same_film(
