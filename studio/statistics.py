@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pymongo.database import Database
 
 from studio.jobs import FinishedJob, JobStatus
 from studio.pipelines import JobKind
 from studio.reads import Loops, Read, Reads
-from studio.records import Document, Documents, Record, upsert
+from studio.records import Document, Documents, Record, server_time, upsert
 
 
 class DayOfJobs(Record, frozen=True, kw_only=True):
@@ -62,8 +62,7 @@ class Statistics:
 
 def newest_days(database: Database[Document], count: int) -> list[datetime]:
     """Today and the days before it, by the server's clock."""
-    now: datetime = database.client.admin.command("hello")["localTime"].replace(tzinfo=UTC)
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = server_time(database.client).replace(hour=0, minute=0, second=0, microsecond=0)
     return [today - timedelta(days=before) for before in range(count)]
 
 

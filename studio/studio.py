@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from pymongo import AsyncMongoClient, MongoClient
@@ -84,11 +83,6 @@ class Studio:
         migrate(self.database)
         self.ledger.recount()
         self.objects.ensure_bucket()
-
-    def now(self) -> datetime:
-        """The database server's time, by which everything is dated."""
-        time: datetime = self.database.command("hello")["localTime"]
-        return time
 
     def close(self) -> None:
         self.client.close()

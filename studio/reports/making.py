@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from studio.analyses import Analysis
 from studio.artworks import Artwork
 from studio.media_assets import MediaAsset
+from studio.records import server_time
 from studio.reports.periods import Period, Span, spans_before
 from studio.reports.report import Made, Report, put_together
 from studio.reports.works import Work
@@ -18,7 +19,7 @@ MOST_WORKS = 200
 
 def make(studio: Studio, owner: str, *, period: Period, count: int, zone: ZoneInfo) -> Report:
     """The report over the current period and those before it, `count` in all. Reads in this thread."""
-    now = studio.now()
+    now = server_time(studio.client)
     # One more, for the last one to be compared with.
     spans = spans_before(now, period, count + 1, zone)
     made = {span: _artworks(studio, owner, span) for span in spans}

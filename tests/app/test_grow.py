@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import re
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -17,8 +19,9 @@ from pymongo.client_session import ClientSession
 
 from app.client import Client
 from broker import run_in_transaction
+from studio import reports
 from studio.records import new_id
-from studio.reports import MOST_WORKS, Report
+from studio.reports import MOST_WORKS, Period, Report
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.product import Product, new_artwork, new_client
@@ -152,6 +155,20 @@ def test_empty_periods_are_stated(http: httpx.Client) -> None:
     assert [period["isOver"] for period in report["periods"]] == [False, True, True]
     firsts = [period["firstDay"] for period in report["periods"]]
     assert firsts == sorted(firsts, reverse=True)
+
+
+@pytest.mark.parametrize("machine", ["Etc/GMT-14", "Etc/GMT+12"])
+def test_the_day_of_a_report_is_not_that_of_the_machine(
+    product: Product, monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    began = datetime.now(UTC).date()
+    # One of these two is on another day, whatever the time is.
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", machine)
+        time.tzset()
+        report = reports.make(product.studio, new_id(), period=Period.WEEK, count=1, zone=ZoneInfo("UTC"))
+    time.tzset()
+    assert began <= report.day <= datetime.now(UTC).date()
 
 
 class Shelf:
