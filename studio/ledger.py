@@ -162,6 +162,13 @@ COUNTER_INDEXES = [
 
 _UNDECIDED = [SpendState.RESERVED, SpendState.ACCEPTED, SpendState.UNCERTAIN]
 _NEVER_TAKEN = {"state": SpendState.REFUNDED, "times.accepted": {"$exists": False}}
+# The same as an expression, and true of what is not there yet.
+_MAY_BE_ENTERED = {
+    "$and": [
+        {"$eq": [{"$ifNull": ["$state", SpendState.REFUNDED]}, SpendState.REFUNDED]},
+        {"$eq": [{"$type": "$times.accepted"}, "missing"]},
+    ]
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,21 +239,23 @@ class Ledger:
         model: str,
         currency: str,
         micros: int | None,
+        at: datetime,
         session: ClientSession,
     ) -> None:
         """Enter a call that is about to be made; `micros` is what it costs at most, None where no price is known.
 
-        What is entered already is left as it is, unless it had been refunded: then it is reserved anew, for today.
+        `at` is the server's time of its intent: it counts to that day. What is entered already is left as it is, unless
+        it had been refunded without having been accepted: then it is reserved anew, for this day.
         Raises StudioError("SPEND_CAP_REACHED") and StudioError("PRICE_UNKNOWN"), the latter only where there are caps;
         the transaction has changed nothing then, and may go on.
         """
-        known = self._entries.find_one({"_id": entry_id, "$nor": [_NEVER_TAKEN]}, {"_id": 1}, session=session)
-        if known:
+        day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        sums = list(self._sums(currency, day, owner))
+        if sums and self._entries.find_one({"_id": entry_id, "$nor": [_NEVER_TAKEN]}, {"_id": 1}, session=session):
+            # What counts already is not refused, and not counted twice.
             return
-        day = self.today()
         if self._caps and micros is None:
             raise StudioError("PRICE_UNKNOWN", provider=provider, model=model)
-        sums = list(self._sums(currency, day, owner))
         for one, spent in zip(sums, self._spent(sums, session=session), strict=True):
             if spent + (micros or 0) > one.cap:
                 raise StudioError("SPEND_CAP_REACHED", scope=one.scope.value)
@@ -268,7 +277,8 @@ class Ledger:
             "updated_at": "$$NOW",
             "times": {SpendState.RESERVED: "$$NOW"},
         }
-        changes: list[Document] = [{"$replaceWith": {"$mergeObjects": [{"$literal": fields}, times]}}]
+        entered = {"$mergeObjects": [{"$literal": fields}, times]}
+        changes: list[Document] = [{"$replaceWith": {"$cond": [_MAY_BE_ENTERED, entered, "$$ROOT"]}}]
         upsert(self._entries, {"_id": entry_id}, changes, session=session)
         if micros and sums:
             self._add(sums, micros, session=session)
@@ -360,24 +370,19 @@ class Ledger:
         reported: int | None = None,
         session: ClientSession,
     ) -> bool:
-        found = self._entries.find_one({"_id": entry_id, **before}, session=session)
+        fixed = 0 if state is SpendState.REFUNDED else reported
+        estimated: Document = {"$ifNull": ["$estimated_micros", 0]}
+        told: Document = {} if reported is None else {"reported_micros": reported}
+        times = {f"times.{state}": "$$NOW", "updated_at": "$$NOW"}
+        found = self._entries.find_one_and_update(
+            {"_id": entry_id, **before},
+            [{"$set": {"state": state, "micros": estimated if fixed is None else fixed, **told, **times}}],
+            session=session,
+        )
         if found is None:
             return False
         entry = from_document(found, LedgerEntry)
-        match state:
-            case SpendState.REFUNDED:
-                micros = 0
-            case SpendState.SETTLED if reported is not None:
-                micros = reported
-            case _:
-                micros = entry.estimated_micros or 0
-        told: Document = {} if reported is None else {"reported_micros": reported}
-        times = {f"times.{state}": "$$NOW", "updated_at": "$$NOW"}
-        self._entries.update_one(
-            {"_id": entry_id, **before},
-            [{"$set": {"state": state, "micros": micros, **told, **times}}],
-            session=session,
-        )
+        micros = (entry.estimated_micros or 0) if fixed is None else fixed
         sums = list(self._sums(entry.currency, entry.day, entry.owner))
         if micros != entry.micros and sums:
             self._add(sums, micros - entry.micros, session=session)

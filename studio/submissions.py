@@ -167,6 +167,7 @@ class Submissions:
                 model=intent.model,
                 currency=intent.currency,
                 micros=intent.micros,
+                at=stored.sent_at or stored.at,
                 session=_inside(session),
             )
         return stored

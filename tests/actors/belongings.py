@@ -56,7 +56,13 @@ def paid_call(product: Product, owner: str, *, micros: int = 3, job_id: str = ""
     run_in_transaction(
         product.studio.client,
         lambda session: ledger.reserve(
-            entry_id, owner=owner, job_id=job_id or new_id(), micros=micros, session=session, **told
+            entry_id,
+            owner=owner,
+            job_id=job_id or new_id(),
+            micros=micros,
+            at=ledger.today(),
+            session=session,
+            **told,
         ),
     )
     return entry_id

@@ -100,7 +100,14 @@ def test_spending_is_told_without_whose_it_is(product: Product, figure: Figure) 
     run_in_transaction(
         product.studio.client,
         lambda session: ledger.reserve(
-            entry_id, owner="somebody", job_id="job", model="m", micros=5, session=session, **labels
+            entry_id,
+            owner="somebody",
+            job_id="job",
+            model="m",
+            micros=5,
+            at=ledger.today(),
+            session=session,
+            **labels,
         ),
     )
     assert figure("huaban_spend_micros_of_day", **labels, state="open") == 5

@@ -23,7 +23,8 @@ def pay(product: Product, http: httpx.Client, *, micros: int, settled: int | Non
     told: dict[str, Any] = {"provider": "ark", "capability": "animator", "model": "m", "currency": "CNY", **fields}
 
     def work(session: Any) -> None:
-        ledger.reserve(entry_id, owner=owner, job_id="job", micros=micros, session=session, **told)
+        at = ledger.today()
+        ledger.reserve(entry_id, owner=owner, job_id="job", micros=micros, at=at, session=session, **told)
         if settled is not None:
             ledger.settle(entry_id, settled, session=session)
 

@@ -21,7 +21,7 @@ from studio import privacy
 from studio.errors import StudioError, describe
 from studio.ledger import Ledger, Scope
 from studio.migrations import migrate
-from studio.records import CODEC, Document, new_id
+from studio.records import CODEC, Document, new_id, server_time
 from studio.settings import Settings
 
 YUAN = 1_000_000
@@ -43,9 +43,10 @@ class Books:
     def reserve(self, entry_id: str = "", *, micros: int | None = YUAN, owner: str = "mimi", **fields: str) -> str:
         entry_id = entry_id or new_id()
         told = {"provider": "ark", "capability": "animator", "model": "seedance", "currency": "CNY", **fields}
+        at = server_time(self.database.client)
         self.commit(
             lambda session: self.ledger.reserve(
-                entry_id, owner=owner, job_id="job", micros=micros, session=session, **told
+                entry_id, owner=owner, job_id="job", micros=micros, at=at, session=session, **told
             )
         )
         return entry_id
@@ -217,6 +218,7 @@ def test_a_refusal_leaves_the_transaction_as_it_was(books: Books) -> None:
 
     def work(session: ClientSession) -> None:
         told: dict[str, Any] = {"owner": "mimi", "job_id": "job", "capability": "animator", "session": session}
+        told["at"] = server_time(capped.database.client)
         with pytest.raises(StudioError):
             capped.ledger.reserve("a", provider="ark", model="m", currency="CNY", micros=2 * YUAN, **told)
         with pytest.raises(StudioError):

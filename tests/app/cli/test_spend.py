@@ -34,8 +34,9 @@ class Till:
         told: dict[str, Any] = {"provider": "ark", "capability": "animator", "currency": "CNY", **fields}
 
         def work(session: Any) -> None:
+            at = self._ledger.today()
             self._ledger.reserve(
-                entry_id, owner="somebody", job_id="job", model="m", micros=micros, session=session, **told
+                entry_id, owner="somebody", job_id="job", model="m", micros=micros, at=at, session=session, **told
             )
             if settled is not None:
                 self._ledger.settle(entry_id, settled, session=session)
