@@ -85,7 +85,7 @@ def serving(app: Any) -> Iterator[str]:
     options = {"host": "127.0.0.1", "port": port, "started": stops.put}
     thread = threading.Thread(target=server.run, args=(app,), kwargs=options, daemon=True)
     thread.start()
-    stop = stops.get(timeout=10)
+    stop = stops.get(timeout=60)
     eventually(lambda: not is_free(port))
     try:
         yield f"http://127.0.0.1:{port}"

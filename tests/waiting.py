@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], *, limit_s: float = 30.0, every_s: float = 0.01) -> T:
+def eventually(look: Callable[[], T], *, limit_s: float = 60.0, every_s: float = 0.01) -> T:
     """The first true value that `look` returns. One that takes its time is made less often, with `every_s`."""
     deadline = time.monotonic() + limit_s
     while not (found := look()):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from threading import Event
@@ -299,7 +300,7 @@ def test_a_job_whose_message_was_given_up_fails_and_can_be_retried(
 
     queue = product.studio.database["queue_default"]
     waiting = {"msg.args": stuck_job, "msg.actor_name": "poll_video", "state": "DELAYED"}
-    given_up = {"$set": {"state": "REJECTED"}, "$currentDate": {"expire_at": True}}
+    given_up = {"$set": {"state": "REJECTED", "expire_at": datetime.now(UTC) + timedelta(hours=1)}}
     eventually(lambda: queue.update_one(waiting, given_up).modified_count)
     sweep.fn()
     assert client.get(f"/generation/jobs/{stuck_job}")["error"]["code"] == "STEP_CRASHED"

@@ -75,7 +75,7 @@ def open_socket(http: httpx.Client, events: Events, query: str = "", **headers: 
 
 
 def receive(connection: ClientConnection) -> Json:
-    event: Json = json.loads(connection.recv(timeout=10))
+    event: Json = json.loads(connection.recv(timeout=60))
     return event
 
 

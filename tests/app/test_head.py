@@ -28,6 +28,6 @@ def test_head_of_what_is_not_there_or_not_read_is_refused(http: httpx.Client) ->
 def test_head_of_a_stream_that_has_not_ended_ends(client: Client, http: httpx.Client, drawing: Path) -> None:
     artwork = new_artwork(client, drawing)
     job = client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})
-    head = http.head(f"/generation/jobs/{job['jobId']}/events", timeout=5)
+    head = http.head(f"/generation/jobs/{job['jobId']}/events", timeout=60)
     assert head.status_code == 200
     assert head.headers["content-type"].startswith("text/event-stream")

@@ -80,7 +80,7 @@ def test_acks_are_written_before_a_worker_is_gone(
 
     run.send()
     worker = start_worker(broker)
-    assert ran.wait(timeout=20)
+    assert ran.wait(timeout=60)
     worker.stop()
     assert queue.states() == {"DONE": 1}
 

@@ -28,7 +28,7 @@ class Runs:
         @dramatiq.actor(broker=broker, actor_name="wait")
         def wait(name: str) -> None:
             self.noted.append(name)
-            assert self.let_go.wait(timeout=20)
+            assert self.let_go.wait(timeout=60)
 
         self.note: Any = note
         self.wait: Any = wait
@@ -54,7 +54,7 @@ def test_suspect_waits_until_nothing_else_runs_here(
     eventually(lambda: queue.states() == {"CONSUMED": 2})
     assert runs.noted == ["first"]
     runs.let_go.set()
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert runs.noted == ["first", "suspect"]
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_started_beside_a_suspect(
     eventually(lambda: runs.noted == ["suspect"])
     assert queue.states() == {"CONSUMED": 1, "QUEUED": 2}
     runs.let_go.set()
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert runs.noted[0] == "suspect"
     assert sorted(runs.noted[1:]) == ["second", "third"]
 
@@ -80,7 +80,7 @@ def test_one_suspect_runs_at_a_time(broker: MongoBroker, queue: Queue, runs: Run
     eventually(lambda: len(runs.noted) == 1)
     assert queue.states() == {"CONSUMED": 1, "QUEUED": 1}
     runs.let_go.set()
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert sorted(runs.noted) == ["one", "two"]
 
 
@@ -99,7 +99,7 @@ def test_suspects_of_two_queues_run_one_after_the_other(
     eventually(lambda: runs.noted)
     runs.let_go.set()
     for name in ("default", "other"):
-        broker.join(name, timeout=20_000)
+        broker.join(name, timeout=60_000)
     assert sorted(runs.noted) == ["here", "there"]
 
 
@@ -114,5 +114,5 @@ def test_others_go_on_when_the_suspect_has_run(
     eventually(lambda: bell._is_waiting)
     runs.note.send("second")
     runs.let_go.set()
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert runs.noted == ["suspect", "second"]

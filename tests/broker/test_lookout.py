@@ -57,7 +57,7 @@ def is_asleep(consumer: MongoConsumer) -> bool:
 def test_sleeping_consumer_is_woken_by_a_message(broker: MongoBroker, sleeper: Any) -> None:
     waiting = sleeper()
     sent = broker.enqueue(message())
-    assert waiting.result(timeout=20)._message == sent
+    assert waiting.result(timeout=60)._message == sent
 
 
 @pytest.mark.usefixtures("no_poll")
@@ -65,7 +65,7 @@ def test_message_due_before_the_one_that_is_known_is_noticed(broker: MongoBroker
     broker.enqueue(message("note", "known"), delay=AN_HOUR_MS)
     waiting = sleeper()
     broker.enqueue(message("note", "sooner"), delay=100)
-    assert waiting.result(timeout=20).args == ("sooner",)
+    assert waiting.result(timeout=60).args == ("sooner",)
 
 
 @pytest.mark.usefixtures("no_poll")
@@ -77,7 +77,7 @@ def test_message_that_is_given_back_wakes(broker: MongoBroker, make_broker: Make
     eventually(lambda: next(holder))
     waiting = sleeper()
     other.enqueue(message())
-    assert waiting.result(timeout=20)
+    assert waiting.result(timeout=60)
 
 
 @pytest.mark.usefixtures("deaf")
@@ -114,7 +114,7 @@ def listen(broker: MongoBroker) -> Bell:
 
 
 def wait_for(bell: Bell) -> None:
-    assert bell._rung.wait(timeout=20)
+    assert bell._rung.wait(timeout=60)
     bell.silence()
 
 

@@ -42,7 +42,7 @@ class Gate:
 
     def __call__(self, *args: Any) -> None:
         self.runs.append(args)
-        assert self.open.wait(20)
+        assert self.open.wait(60)
 
 
 @pytest.fixture
@@ -526,10 +526,10 @@ def test_paused_queue_keeps_no_other_queue_waiting(broker: MongoBroker, start_wo
     start_worker(broker)
     for number in range(3):
         broker.enqueue(message("other", number, queue="other"))
-    broker.join("other", timeout=20_000)
+    broker.join("other", timeout=60_000)
     assert ran == [0, 1, 2]
     broker.resume(queue="default")
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert ran == [0, 1, 2, "default"]
 
 

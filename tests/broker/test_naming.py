@@ -60,7 +60,7 @@ def test_whoever_runs_a_message_that_was_removed_can_settle_nothing(
             complete_current()
 
         runs.set()
-        assert removed.wait(10)
+        assert removed.wait(60)
         try:
             run_in_transaction(broker.database.client, settle)
         finally:
@@ -69,12 +69,12 @@ def test_whoever_runs_a_message_that_was_removed_can_settle_nothing(
     database.create_collection("orders")
     start_worker(broker)
     pay.send("A1")
-    assert runs.wait(10)
+    assert runs.wait(60)
     found = naming.list_naming(broker, ["A1"])
     assert [one.state for one in found] == [State.CONSUMED]
     naming.remove(broker, found)
     removed.set()
-    assert settled.wait(10)
+    assert settled.wait(60)
     eventually(lambda: not broker.shelves["default"].held())
     assert database["orders"].find_one() is None
     assert naming.list_naming(broker, ["A1"]) == []

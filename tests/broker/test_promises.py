@@ -209,7 +209,8 @@ def test_promise_06_idle_worker_asks_for_nothing_but_one_look_and_the_stream(
 ) -> None:
     monkeypatch.setattr("broker.lookout.LOOK_EVERY_S", 0.1)
     commands = Commands()
-    broker = make_broker(client={"event_listeners": [commands]})
+    # The lease is renewed by a guardian, or after a while by the process itself: it has none here.
+    broker = make_broker(client={"event_listeners": [commands]}, lease_s=3600.0)
     for name in ("one", "two", "three"):
         dramatiq.actor(lambda: None, broker=broker, actor_name=name, queue_name=name)
     start_worker(broker, threads=4)
@@ -253,7 +254,7 @@ def test_promise_08_one_message_of_a_unique_key_lives_at_a_time(
 
     def sweep() -> None:
         started.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
 
     actor = dramatiq.actor(sweep, broker=broker)
     other = make_broker()
@@ -261,7 +262,7 @@ def test_promise_08_one_message_of_a_unique_key_lives_at_a_time(
     first = actor.send_with_options(unique_key="sweep")
     assert other.enqueue(message("sweep", unique_key="sweep")) == first
     start_worker(broker)
-    assert started.wait(20)
+    assert started.wait(60)
     assert other.enqueue(message("sweep", unique_key="sweep")).message_id == first.message_id
     gate.set()
     eventually(lambda: queue.states() == {"DONE": 1})
@@ -286,10 +287,10 @@ def test_promise_09_each_tick_is_sent_once_by_however_many_schedulers(
         broker.add_middleware(Schedules([Schedule("each-second", "* * * * * *", actor)]))
         start_worker(broker)
     eventually(lambda: len(ticks) >= 3)
-    seen = sorted(ticks)
+    # Of those that all of them were late for, only the newest is sent: there may be gaps.
+    seen = list(ticks)
     assert len(set(seen)) == len(seen)
-    instants = [datetime.fromisoformat(tick) for tick in seen]
-    assert instants == [instants[0] + timedelta(seconds=n) for n in range(len(instants))]
+    assert all(datetime.fromisoformat(tick).microsecond == 0 for tick in seen)
     assert queue.states().keys() <= {"DONE", "CONSUMED", "QUEUED"}
 
 
@@ -393,7 +394,7 @@ def test_promise_13_results_limits_and_barriers_need_nothing_but_mongodb(
     squares.add_completion_callback(done.message())
     squares.run()
     assert list(squares.get_results(block=True, timeout=30_000)) == [number * number for number in range(12)]
-    assert complete.wait(20)
+    assert complete.wait(60)
     assert max(most) == 1
     steps = pipeline([squared.message(2), squared.message(), squared.message()], broker=broker).run()
     assert steps.get_result(block=True, timeout=30_000) == 256

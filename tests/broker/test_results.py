@@ -379,7 +379,7 @@ def test_failure_of_a_run_that_lost_its_lease_stores_no_result(
 
     sent = fail.send()
     worker = start_worker(results_broker)
-    assert ended.wait(timeout=20)
+    assert ended.wait(timeout=60)
     worker.join()
     with pytest.raises(ResultMissing):
         backend.get_result(sent)
@@ -463,7 +463,7 @@ def test_group_waits_for_and_gives_every_result(results_broker: MongoBroker, sta
 
     waited_for = group((square.message(number) for number in range(20)), broker=results_broker).run()
     with pytest.raises(ResultTimeout):
-        waited_for.wait(timeout=20)
+        waited_for.wait(timeout=60)
     start_worker(results_broker, threads=4)
     waited_for.wait(timeout=30_000)
     assert list(waited_for.get_results()) == [number * number for number in range(20)]

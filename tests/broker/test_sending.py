@@ -302,7 +302,7 @@ def test_end_of_a_message_and_what_follows_from_it_commit_together(
     broker = make_broker(client={**FAULTY, "event_listeners": [commands]})
     sent, following = pipeline_through(broker, started, gate, ran)
     start_worker(broker)
-    assert started.wait(20)
+    assert started.wait(60)
     second = Queue(database["second"])
     # What follows is inserted, and then the end of the message is refused.
     with failing("update", closeConnection=True):
@@ -330,7 +330,7 @@ def test_end_whose_commit_fails_or_is_not_answered_is_written_once(
     sent, _ = pipeline_through(broker, started, gate, ran)
     queue = Queue(database["default"])
     start_worker(broker)
-    assert started.wait(20)
+    assert started.wait(60)
     with failing("commitTransaction", **how):
         gate.set()
         eventually(lambda: queue.state(sent) == "DONE")
@@ -346,7 +346,7 @@ def test_outage_at_the_end_of_a_run_loses_nothing_that_follows(
     broker = make_broker(client={"serverSelectionTimeoutMS": 200, "heartbeatFrequencyMS": 500})
     sent, _ = pipeline_through(broker, started, gate, ran)
     start_worker(broker)
-    assert started.wait(20)
+    assert started.wait(60)
     # A claim is journaled a little later by itself; what is not yet journaled a kill undoes.
     database.with_options(write_concern=DURABLE).marks.insert_one({})
     servers.mongod.kill()

@@ -282,7 +282,7 @@ def test_join_returns_after_retries_and_delays(broker: MongoBroker, start_worker
     fail = runs.failing(broker, ValueError())
     start_worker(broker)
     fail.send_with_options(delay=50)
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert len(runs) == 2
 
 
@@ -323,17 +323,17 @@ def test_stopped_worker_finishes_what_runs_and_gives_back_the_rest(
     @dramatiq.actor(broker=broker)
     def hold() -> None:
         started.set()
-        assert gate.wait(20)
+        assert gate.wait(60)
 
     running, *waiting = [hold.send() for _ in range(5)]
     worker = start_worker(broker)
-    assert started.wait(20)
+    assert started.wait(60)
     with ThreadPoolExecutor() as threads:
         stopping = threads.submit(worker.stop)
         finished(queue, *waiting, state="QUEUED")
         assert queue.state(running) == "CONSUMED"
         gate.set()
-        stopping.result(timeout=20)
+        stopping.result(timeout=60)
     assert queue.states() == {"DONE": 1, "QUEUED": 4}
     assert queue.collection.count_documents({"crashes": 0}) == 5
 
@@ -390,7 +390,7 @@ def test_message_that_ran_through_an_outage_is_settled_after_it(
 
     sent = work.send()
     start_worker(broker)
-    assert started.wait(20)
+    assert started.wait(60)
     # A claim is journaled a little later by itself; what is not yet journaled a kill undoes.
     queue.collection.database.with_options(write_concern=DURABLE).marks.insert_one({})
     outage()

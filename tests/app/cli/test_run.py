@@ -56,7 +56,7 @@ def env() -> dict[str, str]:
 def running(tmp_path: Path, env: dict[str, str]) -> Iterator[Run]:
     run = Run(tmp_path / "data", env)
     try:
-        eventually(run.opened)
+        eventually(run.opened, limit_s=120)
         yield run
     finally:
         run.process.kill()
@@ -75,7 +75,7 @@ def test_run_can_be_started_again_right_after_a_kill(running: Run, tmp_path: Pat
     running.process.kill()
     running.process.wait()
     again = Run(tmp_path / "data", env)
-    eventually(lambda: again.opened() and again.words.count("Open http") == 2)
+    eventually(lambda: again.opened() and again.words.count("Open http") == 2, limit_s=120)
     again.process.kill()
     again.process.wait()
 
@@ -114,7 +114,7 @@ def test_run_for_other_machines_says_where_media_are(
 ) -> None:
     run = Run(tmp_path / "data", env | {"S3_PUBLIC_ENDPOINT": public}, "--host", "0.0.0.0")  # noqa: S104 - is meant
     try:
-        eventually(run.opened)
+        eventually(run.opened, limit_s=120)
         run.process.send_signal(signal.SIGTERM)
         assert run.process.wait() == 0
         assert ("S3_PUBLIC_ENDPOINT" in run.words) is is_told

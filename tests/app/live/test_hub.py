@@ -21,7 +21,7 @@ from studio.records import Document, new_id
 from studio.studio import Studio
 from tests.product import Product
 
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 class Log:
@@ -81,7 +81,7 @@ def run(log: Log, scenario: Callable[[Hub], Awaitable[None]], kind: type[Hub] = 
         watched = kind(log.events)
         watched.start()
         try:
-            async with asyncio.timeout(3 * WITHIN_S):
+            async with asyncio.timeout(2 * WITHIN_S):
                 await scenario(watched)
         finally:
             await watched.stop()

@@ -161,7 +161,10 @@ def test_long_log_keeps_its_end_only(tmp_path: Path, keeper: Supervisor, monkeyp
     assert log.stat().st_size <= 100
 
 
-def test_companion_of_a_killed_part_may_finish_first(tmp_path: Path, keeper: Supervisor) -> None:
+def test_companion_of_a_killed_part_may_finish_first(
+    tmp_path: Path, keeper: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "COMPANIONS_S", 60.0)
     assert run_with_companion(tmp_path, keeper, "time.sleep(0.3); done.touch()") == []
     assert (tmp_path / "done").exists()
 

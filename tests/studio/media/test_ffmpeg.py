@@ -78,7 +78,7 @@ def test_an_interrupt_stops_an_ffmpeg_that_says_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(subprocess, "Popen", start)
     thread = threading.Thread(target=render)
     thread.start()
-    assert is_started.wait(10)
+    assert is_started.wait(60)
     assert thread.ident
     # Its first line comes at once; from then on it is silent.
     raised_at = time.monotonic() + 0.5

@@ -375,7 +375,7 @@ def test_ark_calls_back_at_every_change(animator: ArkAnimator, ark: ArkSimulator
     ark.queue_s, ark.generation_s = 0.1, 0.1
     with hearing() as (url, heard):
         provider_id = animator.submit(msgspec.structs.replace(REQUEST, callback_url=url), idempotency_key="k1")
-        told = [heard.get(timeout=10) for _ in range(3)]
+        told = [heard.get(timeout=60) for _ in range(3)]
     assert [task["status"] for task in told] == ["queued", "running", "succeeded"]
     assert {task["id"] for task in told} == {provider_id}
 
@@ -386,13 +386,13 @@ def test_a_callback_tells_the_id_of_a_call_whose_answer_was_lost(animator: ArkAn
         request = msgspec.structs.replace(REQUEST, callback_url=url)
         with pytest.raises(OutcomeUnknown):
             animator.submit(request, idempotency_key="k1")
-        assert animator.recognises(heard.get(timeout=10)["id"], request, idempotency_key="k1")
+        assert animator.recognises(heard.get(timeout=60)["id"], request, idempotency_key="k1")
 
 
 def test_an_end_that_is_not_acknowledged_is_told_three_times(animator: ArkAnimator, ark: ArkSimulator) -> None:
     with hearing(lambda _count: 500) as (url, heard):
         animator.submit(msgspec.structs.replace(REQUEST, callback_url=url), idempotency_key="k1")
-        told = [heard.get(timeout=10)["status"] for _ in range(5)]
+        told = [heard.get(timeout=60)["status"] for _ in range(5)]
     assert told == ["queued", "running", "succeeded", "succeeded", "succeeded"]
 
 

@@ -32,7 +32,7 @@ def test_a_simulator_runs_by_itself_and_prints_its_settings(name: str, tmp_path:
             assert httpx.get(f"{url}/nothing").status_code == 404
         finally:
             program.terminate()
-        assert program.wait(10) == 0
+        assert program.wait(60) == 0
 
 
 def test_every_service_is_there_once_and_whole() -> None:
