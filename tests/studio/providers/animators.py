@@ -1,8 +1,8 @@
-"""What the tests of the outside animators share: one of them at its simulator, and what became of a call in a word."""
+"""What the tests of the outside animators share: one of them at its simulator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,6 @@ import httpx
 import msgspec
 import pytest
 
-from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.providers import AnimationRequest, Animator, ClipFormat, ClipWishes, Made, cards
 from studio.providers.api import Api
 from studio.providers.registry import Providers
@@ -106,18 +105,3 @@ def at(name: str, simulator: Simulator, folder: Path, patch: pytest.MonkeyPatch)
 
 def nothing(_fraction: float) -> None:
     pass
-
-
-def outcome(call: Callable[[], object]) -> str:
-    """What became of a call: done, busy, away, unknown, or the symbol that people see."""
-    try:
-        call()
-    except OutcomeUnknown:
-        return "unknown"
-    except Away:
-        return "away"
-    except NotNow:
-        return "busy"
-    except StudioError as error:
-        return error.symbol
-    return "done"
