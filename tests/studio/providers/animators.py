@@ -64,14 +64,14 @@ class Bench:
     def close(self) -> None:
         """Close the connections of the animator, which otherwise last as long as a process."""
         used = self.__dict__.pop("providers", None)
-        for part in vars(used.animator).values() if used else ():
+        for part in vars(used.animator_named(self.name)).values() if used else ():
             for client in vars(part).values() if isinstance(part, Api) else ():
                 if isinstance(client, httpx.Client):
                     client.close()
 
     @property
     def animator(self) -> Animator:
-        return self.providers.animator
+        return self.providers.animator_named(self.name)
 
     def request(self, **wishes: Any) -> AnimationRequest:
         """A request for what somebody wishes, as the registry settles it."""
