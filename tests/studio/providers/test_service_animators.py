@@ -12,24 +12,16 @@ import pytest
 from structlog.testing import capture_logs
 
 from studio.providers import Made, Pending
+from studio.providers.cards import prefix_of
 from studio.providers.quoting import as_data
-from tests.providers.ark_simulator import ArkSimulator
-from tests.providers.fal import FalSimulator
-from tests.providers.kling import KlingSimulator
-from tests.providers.runway import RunwaySimulator
 from tests.providers.simulator import Fault, Request, Simulator
+from tests.providers.simulators import ANIMATORS
 from tests.studio.providers.animators import KEY, Bench, at
 from tests.studio.providers.asking import BUYING, outcome
 from tests.studio.providers.hostile import WORDS, changed, is_clean, text_at
 
-SIMULATORS: dict[str, type[Simulator]] = {
-    "ark": ArkSimulator,
-    "runway": RunwaySimulator,
-    "kling": KlingSimulator,
-    "kling-legacy": KlingSimulator,
-    "pika": FalSimulator,
-}
-PROVIDERS = list(SIMULATORS)
+# A node of one's own charges nothing, and has tests of its own.
+PROVIDERS = [name for name in ANIMATORS if name != "node"]
 
 # What a service of films says of its own faults does not tell that it accepted nothing. Only "unknown" is looked up
 # before anything else is sent.
@@ -59,7 +51,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def simulator(provider: str) -> Simulator:
-    simulator = SIMULATORS[provider]()
+    simulator = ANIMATORS[provider]()
     simulator.slow_s = 0.3
     return simulator
 
@@ -99,9 +91,7 @@ def test_an_answer_that_does_not_come_in_time_leaves_it_open(bench: Bench, simul
 
 
 def test_without_a_connection_nothing_was_sent(bench: Bench) -> None:
-    bench.change_card('base_url = "http://127.0.0.1:9"\n')
-    for variable in ("ARK", "RUNWAY", "KLING", "KLING_LEGACY", "PIKA"):
-        bench.patch.delenv(f"{variable}_BASE_URL", raising=False)
+    bench.patch.setenv(f"{prefix_of(bench.name)}_BASE_URL", "http://127.0.0.1:9")
     assert outcome(bench.submit) == "away"
 
 
