@@ -41,8 +41,8 @@ class Question(Generic[T]):
     capability: Capability
     kind: type[T]
     """Of the answer."""
-    ask: Callable[[Any, PaidCall | None], T | Pending]
-    """Asks a provider, which it is given; the paid call is None for one that is free."""
+    ask: Callable[[Any, PaidCall], T | Pending]
+    """Asks a provider, which it is given."""
     digest: str
     """Tells this question from another one: an answer is bought at most once for each."""
     seconds: float = 0.0
@@ -106,7 +106,7 @@ def _ask_new(job: Job, name: str, question: Question[T], *, unsent: Submission |
         if unsent:
             leave_unsent(job, unsent)
         with outside():
-            value = question.ask(provider, None)
+            value = question.ask(provider, PaidCall(job.id))
         return _later(value) if isinstance(value, Pending) else Answered(value, job)
     with passing(job, provider, question.capability):
         submission = intend(job, name, unsent, lambda: _intent(card, question))

@@ -69,7 +69,8 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
         from app.application import create_app
 
         # The fake reads the environment when it is made. From here on nothing does, and no other test may see it.
-        assert studio.providers.animator.name == "fake"
+        assert studio.settings.video_provider == ("fake",)
+        studio.providers.animator_named("fake")
     service.make_clip()
     studio.prepare()
     yield Product(studio, broker, create_app(studio, broker), service, env)

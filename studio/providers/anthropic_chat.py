@@ -97,12 +97,7 @@ def _messages(question: Question[Any]) -> list[dict[str, Any]]:
     if question.picture:
         data = base64.b64encode(question.picture).decode()
         content.insert(0, {"type": "image", "source": {"type": "base64", "media_type": "image/jpeg", "data": data}})
-    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-    if question.before:
-        before, wrong = question.before
-        messages += [{"role": "assistant", "content": before}] if before else []
-        messages.append({"role": "user", "content": wrong})
-    return messages
+    return [{"role": "user", "content": content}, *question.repair]
 
 
 def _said(answer: Answer) -> Said:

@@ -54,7 +54,7 @@ class ArkAnimator(ServiceAnimator):
     name = "ark"
 
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
-        super().__init__(cards.load("ark", settings), settings, objects)
+        super().__init__(cards.load(self.name, settings), settings, objects)
         self._api = ark.api(self.card, Capability.ANIMATOR, reader=_read)
 
     def submit(self, request: AnimationRequest, *, idempotency_key: str) -> str:
@@ -95,7 +95,7 @@ class ArkAnimator(ServiceAnimator):
         """
         if age_s > LIST_S:
             raise OutcomeUnknown
-        mark = self._mark(request, idempotency_key)
+        mark = self._mark_of(request, idempotency_key)
         hides_marks = False
         for task in self._since(time.time() - age_s - CLOCKS_DIFFER_S):
             if task.get(mark.field) == mark.value:
@@ -117,7 +117,7 @@ class ArkAnimator(ServiceAnimator):
             return False
         except StudioError as error:
             raise Away(f"ark: {error.symbol}") from error
-        mark = self._mark(request, idempotency_key)
+        mark = self._mark_of(request, idempotency_key)
         return bool(task.get(mark.field) == mark.value)
 
     def look(self, provider_id: str, request: AnimationRequest, *, progress: Progress) -> Lookup:
@@ -149,7 +149,7 @@ class ArkAnimator(ServiceAnimator):
         except StudioError:
             """It began to run meanwhile, or there is none."""
 
-    def _mark(self, request: AnimationRequest, idempotency_key: str) -> _Mark:
+    def _mark_of(self, request: AnimationRequest, idempotency_key: str) -> _Mark:
         name = request.format.model if request.format else self.offer.model
         # A model may have left the card since; then the tasks of its time show no such mark, and nothing is concluded.
         return _mark(self.offer.models.get(name), idempotency_key)

@@ -54,18 +54,17 @@ class ChatModel(ABC):
     def say(self, api: Api, name: str, model: TextModel, question: Question[A]) -> Said:
         """Send a question to a model of the card, by its name, and wait for what it says."""
 
-    def refine(self, story: str | None, *, title: str, language: Language, call: PaidCall | None = None) -> Words:
+    def refine(self, story: str | None, *, title: str, language: Language, call: PaidCall) -> Words:
         """Tidy the story, keeping the child's words, and say how its picture should move."""
         if not words_of(f"{title} {story or ''}"):
             # Nothing was told: there is nothing to ask about, and nothing to pay for.
-            if call:
-                call.charge(0)
+            call.charge(0)
             return self._rules.refine(story, title=title, language=language)
         question = chat_writing.question(story, title=title, language=language)
         draft = self._answer(Capability.WRITER, question, call)
         return chat_writing.words(draft, question.language, method=self._method(Capability.WRITER))
 
-    def read(self, drawing: Path, *, story: str | None, call: PaidCall | None = None) -> Reading:
+    def read(self, drawing: Path, *, story: str | None, call: PaidCall) -> Reading:
         """Measure the pixels, and let the model say what they show."""
         pixels = self._pixels.read(drawing, story=story)
         picture = fit(drawing, chat_seeing.PICTURE, max_pixels=self._max_pixels)
@@ -76,7 +75,7 @@ class ChatModel(ABC):
     def _method(self, capability: Capability) -> str:
         return f"{self.card.title} {self.card.offer(capability).model}"
 
-    def _answer(self, capability: Capability, question: Question[A], call: PaidCall | None) -> A:
+    def _answer(self, capability: Capability, question: Question[A], call: PaidCall) -> A:
         said = self._said(capability, question, call)
         try:
             return question.judged(said)
@@ -93,7 +92,7 @@ class ChatModel(ABC):
                 raise
         raise StudioError("ANSWER_UNREADABLE", provider=self.card.title)
 
-    def _said(self, capability: Capability, question: Question[A], call: PaidCall | None) -> Said:
+    def _said(self, capability: Capability, question: Question[A], call: PaidCall) -> Said:
         if capability not in self._apis:
             self._apis[capability] = self.api(capability)
         api = self._apis[capability]
@@ -104,7 +103,7 @@ class ChatModel(ABC):
             raise cards.model_unknown(self.card, capability, offer.model)
         said = self.say(api, offer.model, model, question)
         micros = cost(model, said)
-        if call and micros is not None:
+        if micros is not None:
             call.charge(micros)
         if said.ending is Ending.REFUSED:
             raise StudioError("CONTENT_REJECTED")

@@ -113,6 +113,16 @@ class Question(Generic[A]):
         """The answer's JSON Schema, in the words that every service understands."""
         return schema_of(self.kind)
 
+    @property
+    def repair(self) -> list[dict[str, Any]]:
+        """The messages that follow where it is asked again: what was said, and what is wrong with it."""
+        if self.before is None:
+            return []
+        said, wrong = self.before
+        # Some services refuse a message without words.
+        answer = [{"role": "assistant", "content": said}] if said else []
+        return [*answer, {"role": "user", "content": wrong}]
+
     def judged(self, said: Said) -> A:
         """The answer, if it is one. Raises Wrong."""
         if said.ending is Ending.CUT:

@@ -69,16 +69,11 @@ def _messages(model: TextModel, question: Question[Any]) -> list[dict[str, Any]]
             {"type": "image_url", "image_url": {"url": picture_url(question.picture)}},
             {"type": "text", "text": question.content},
         ]
-    messages: list[dict[str, Any]] = [
+    return [
         {"role": "system", "content": question.instructions(spelled_out=JSON_SCHEMA not in model.traits)},
         {"role": "user", "content": content},
+        *question.repair,
     ]
-    if question.before:
-        before, wrong = question.before
-        # Some services refuse a message without words.
-        messages += [{"role": "assistant", "content": before}] if before else []
-        messages.append({"role": "user", "content": wrong})
-    return messages
 
 
 def _format(model: TextModel, question: Question[Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class _AudioInfo(msgspec.Struct, frozen=True):
 class _Recognised(msgspec.Struct, frozen=True):
     result: _Result | list[_Result]
     """A list in older versions."""
-    audio_info: _AudioInfo = _AudioInfo()
+    audio_info: _AudioInfo | None = None
 
 
 def api(card: Card) -> Api:
@@ -82,8 +82,8 @@ def heard(answer: Answer, api: Api, call: PaidCall) -> Heard:
     if code(answer) in _NO_SOUND:
         raise StudioError("AUDIO_UNREADABLE")
     found = msgspec.json.decode(answer.content, type=_Recognised)
-    if found.audio_info.duration is not None:
-        charge(call, api, seconds=found.audio_info.duration / 1000)
+    ms = found.audio_info.duration if found.audio_info else None
+    charge(call, api, seconds=None if ms is None else ms / 1000)
     results = found.result if isinstance(found.result, list) else [found.result]
     return Heard("".join(result.text for result in results).strip())
 

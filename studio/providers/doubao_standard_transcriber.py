@@ -40,10 +40,9 @@ class DoubaoStandardTranscriber:
         self._api = doubao.api(cards.load(self.name, settings))
         self._objects = objects
 
-    def transcribe(self, recording: Path, *, call: PaidCall | None = None) -> Heard | Pending:
+    def transcribe(self, recording: Path, *, call: PaidCall) -> Heard | Pending:
         """The words; "" where nobody speaks; Pending while they are not there. Raises NotNow, StudioError,
         OutcomeUnknown."""
-        assert call is not None  # noqa: S101 (it is paid)
         copy = lent_key(f"{doubao.task_id(call)}.mp3")
         # The copy was put there just before the service was told of it.
         is_asked = self._objects.head(copy) is not None

@@ -25,9 +25,8 @@ class DoubaoTranscriber:
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
         self._api = doubao.api(cards.load(self.name, settings))
 
-    def transcribe(self, recording: Path, *, call: PaidCall | None = None) -> Heard | Pending:
+    def transcribe(self, recording: Path, *, call: PaidCall) -> Heard | Pending:
         """The words; "" where nobody speaks. Raises NotNow, StudioError, OutcomeUnknown."""
-        assert call is not None  # noqa: S101 (it is paid)
         with ready_to_send(recording, self._api, mime="audio/mpeg") as sent:
             audio = {"data": base64.b64encode(sent.read_bytes()).decode(), "format": "mp3"}
         headers = {"X-Api-Request-Id": doubao.task_id(call), "X-Api-Sequence": "-1"}

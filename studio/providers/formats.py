@@ -48,7 +48,7 @@ def _seconds(card: Card, name: str, model: ClipModel, wish: int | None) -> int:
     if wish is None:
         return model.default_seconds
     if wish not in model.seconds:
-        raise _refused(card, name, "seconds", str(wish), [f"{near}" for near in _around(wish, model.seconds)])
+        raise _refused(card, name, "seconds", str(wish), list(map(str, _around(wish, model.seconds))))
     return wish
 
 

@@ -217,8 +217,8 @@ class Provider(Protocol):
 class Answerer(Provider, Protocol):
     """One that answers at once.
 
-    A call is only made after its intent has been stored. It raises NotNow and StudioError only where nothing was
-    charged, and OutcomeUnknown where the answer was lost. With a paid provider `call` is always given.
+    A call that is paid is only made after its intent has been stored. It raises NotNow and StudioError only where
+    nothing was charged, and OutcomeUnknown where the answer was lost.
     """
 
     repeats_safely: bool
@@ -226,12 +226,12 @@ class Answerer(Provider, Protocol):
 
 
 class Transcriber(Answerer, Protocol):
-    def transcribe(self, recording: Path, *, call: PaidCall | None = None) -> Heard | Pending:
+    def transcribe(self, recording: Path, *, call: PaidCall) -> Heard | Pending:
         """The words of a recording, in whatever format it is. Pending: the same call again brings them later."""
 
 
 class Writer(Answerer, Protocol):
-    def refine(self, story: str | None, *, title: str, language: Language, call: PaidCall | None = None) -> Words:
+    def refine(self, story: str | None, *, title: str, language: Language, call: PaidCall) -> Words:
         """Tidy a story and say how its picture should move. `story` is None when only a voice tells it.
 
         Raises StudioError("CONTENT_REJECTED") and StudioError("ANSWER_UNREADABLE").
@@ -239,7 +239,7 @@ class Writer(Answerer, Protocol):
 
 
 class Seer(Answerer, Protocol):
-    def read(self, drawing: Path, *, story: str | None, call: PaidCall | None = None) -> Reading:
+    def read(self, drawing: Path, *, story: str | None, call: PaidCall) -> Reading:
         """Describe a drawing. Raises StudioError("IMAGE_UNREADABLE"), and what a writer raises."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from studio.media import storyboard
 from studio.providers import clip_prompts
-from studio.providers.interfaces import PaintingRequest
+from studio.providers.interfaces import PaintingRequest, Progress
 from studio.providers.makes_here import MakesHere
 
 SIZE = (1024, 768)
@@ -22,7 +22,7 @@ class LocalPainter(MakesHere[PaintingRequest]):
     ending = ".png"
     mime = "image/png"
 
-    def _make(self, request: PaintingRequest, folder: Path) -> Path:
+    def _make(self, request: PaintingRequest, folder: Path, progress: Progress) -> Path:
         caption = clip_prompts.for_model(request.prompt, _MOST_CHARS)
         card = storyboard.card(_size(request.size), caption, request.language)
         card.save(folder / "card.png", "PNG")

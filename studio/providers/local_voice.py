@@ -8,7 +8,7 @@ import structlog
 
 from studio.errors import StudioError
 from studio.media import sound, speech
-from studio.providers.interfaces import SpeechRequest
+from studio.providers.interfaces import Progress, SpeechRequest
 from studio.providers.makes_here import MakesHere
 
 _log = structlog.get_logger("studio")
@@ -20,7 +20,7 @@ class LocalVoice(MakesHere[SpeechRequest]):
     ending = ".m4a"
     mime = "audio/mp4"
 
-    def _make(self, request: SpeechRequest, folder: Path) -> Path:
+    def _make(self, request: SpeechRequest, folder: Path, progress: Progress) -> Path:
         try:
             speech.speak(request.text, folder / "spoken.wav", language=request.language)
             return sound.transcoded(folder / "spoken.wav", folder / "spoken.m4a", mime="audio/mp4")

@@ -35,7 +35,7 @@ class MakesHere(ABC, Generic[R]):
         self._objects = objects
 
     @abstractmethod
-    def _make(self, request: R, folder: Path) -> Path:
+    def _make(self, request: R, folder: Path, progress: Progress) -> Path:
         """Make it, in a folder for that. Raises as `look`."""
 
     def estimate(self, request: R) -> int | None:
@@ -54,7 +54,7 @@ class MakesHere(ABC, Generic[R]):
         key = f"{request.folder}{provider_id}{self.ending}"
         if self._objects.head(key) is None:
             with scratch_folder() as folder:
-                self._objects.upload(self._make(request, folder), key, mime=self.mime)
+                self._objects.upload(self._make(request, folder, progress), key, mime=self.mime)
         progress(1.0)
         return Made(key)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 from urllib.parse import urljoin, urlsplit
 
 from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.objects import ObjectStore
 from studio.providers import cards, clip_prompts, paintings, voices
 from studio.providers.api import Answer, Api, Meaning, Missing
+from studio.providers.cards import PictureOffer, VoiceOffer
 from studio.providers.downloads import Downloads
 from studio.providers.interfaces import (
     AnimationRequest,
@@ -66,20 +67,16 @@ class _NodeMaker(ABC, Generic[R]):
     kind: ClassVar[str]
     """As the protocol calls it."""
 
-    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
-        self.card = cards.load("node", settings)
+    def __init__(self, settings: Settings, objects: ObjectStore, *, max_bytes: int) -> None:
+        """`max_bytes` is how large what a node makes may be."""
+        self.card = cards.load(self.name, settings)
         key = self.card.secret(KEY)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._api = Api(self.card, self.capability, headers=lambda: headers, reader=_read)
         self.limit_s: float | None = self._api.offer.limit_s
-        self._settings = settings
         self._objects = objects
-        self._max_bytes = self.most_bytes(settings)
-        self._downloads = Downloads(self.card.base_url, max_bytes=self._max_bytes)
-
-    @abstractmethod
-    def most_bytes(self, settings: Settings) -> int:
-        """How large what a node makes may be."""
+        self._max_bytes = max_bytes
+        self._downloads = Downloads(self.card.base_url, max_bytes=max_bytes)
 
     @abstractmethod
     def wanted(self, request: R) -> tuple[str, dict[str, Any]]:
@@ -196,11 +193,8 @@ class NodeAnimator(_NodeMaker[AnimationRequest]):
     capability = Capability.ANIMATOR
     kind = "video"
 
-    def most_bytes(self, settings: Settings) -> int:
-        return settings.video_max_bytes
-
     def __init__(self, settings: Settings, objects: ObjectStore) -> None:
-        super().__init__(settings, objects)
+        super().__init__(settings, objects, max_bytes=settings.video_max_bytes)
         self._clips = ServiceAnimator(self.card, settings, objects)
 
     def wanted(self, request: AnimationRequest) -> tuple[str, dict[str, Any]]:
@@ -222,15 +216,16 @@ class NodePainter(_NodeMaker[PaintingRequest]):
     capability = Capability.PAINTER
     kind = "image"
 
-    def most_bytes(self, settings: Settings) -> int:
-        return settings.image_max_bytes
+    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+        super().__init__(settings, objects, max_bytes=settings.image_max_bytes)
+        self._max_pixels = settings.image_max_pixels
 
     def check(self, file: Path) -> None:
-        paintings.check(file, max_pixels=self._settings.image_max_pixels)
+        paintings.check(file, max_pixels=self._max_pixels)
 
     def wanted(self, request: PaintingRequest) -> tuple[str, dict[str, Any]]:
-        models = self.card.painter.models if self.card.painter else {}
-        model = cards.model_named(self.card, self.capability, models, request.model)
+        offer = cast("PictureOffer", self._api.offer)
+        model = cards.model_named(self.card, self.capability, offer.models, request.model)
         paintings.require_offered(self.card, model, request)
         width, height = request.size.split("x")
         wanted = {
@@ -248,15 +243,15 @@ class NodeVoice(_NodeMaker[SpeechRequest]):
     capability = Capability.VOICE
     kind = "speech"
 
-    def most_bytes(self, settings: Settings) -> int:
-        return settings.audio_max_bytes
+    def __init__(self, settings: Settings, objects: ObjectStore) -> None:
+        super().__init__(settings, objects, max_bytes=settings.audio_max_bytes)
 
     def check(self, file: Path) -> None:
         voices.check(file)
 
     def wanted(self, request: SpeechRequest) -> tuple[str, dict[str, Any]]:
-        models = self.card.voice.models if self.card.voice else {}
-        model = cards.model_named(self.card, self.capability, models, request.model)
+        offer = cast("VoiceOffer", self._api.offer)
+        model = cards.model_named(self.card, self.capability, offer.models, request.model)
         voices.require_offered(self.card, model, request)
         return request.model, {"text": request.text, "language": request.language, "voice": request.voice}
 

@@ -55,12 +55,7 @@ def _messages(question: Question[Any]) -> list[dict[str, Any]]:
     asked: dict[str, Any] = {"role": "user", "content": question.content}
     if question.picture:
         asked["images"] = [base64.b64encode(question.picture).decode()]
-    messages = [{"role": "system", "content": question.instructions(spelled_out=True)}, asked]
-    if question.before:
-        before, wrong = question.before
-        messages += [{"role": "assistant", "content": before}] if before else []
-        messages.append({"role": "user", "content": wrong})
-    return messages
+    return [{"role": "system", "content": question.instructions(spelled_out=True)}, asked, *question.repair]
 
 
 def _said(answer: Answer) -> Said:

@@ -21,7 +21,7 @@ class _Usage(msgspec.Struct, frozen=True):
 
 class _Transcription(msgspec.Struct, frozen=True):
     text: str
-    usage: _Usage = _Usage()
+    usage: _Usage | None = None
 
 
 class OpenAITranscriber:
@@ -34,9 +34,8 @@ class OpenAITranscriber:
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
         self._api = openai.api(cards.load(self.name, settings), Capability.TRANSCRIBER)
 
-    def transcribe(self, recording: Path, *, call: PaidCall | None = None) -> Heard | Pending:
+    def transcribe(self, recording: Path, *, call: PaidCall) -> Heard | Pending:
         """The words; "" where nobody speaks. Raises NotNow, StudioError, OutcomeUnknown."""
-        assert call is not None  # noqa: S101 (it is paid)
         model = self._api.offer.model
         with ready_to_send(recording, self._api, mime="audio/mpeg") as sent:
             # It goes by the name's ending as much as by the type.
@@ -48,6 +47,5 @@ class OpenAITranscriber:
             found = msgspec.json.decode(answer.content, type=_Transcription)
         except ValueError as error:
             raise OutcomeUnknown from error
-        if found.usage.seconds is not None:
-            charge(call, self._api, seconds=found.usage.seconds)
+        charge(call, self._api, seconds=found.usage.seconds if found.usage else None)
         return Heard(found.text.strip())

@@ -43,9 +43,8 @@ class QwenTranscriber:
     def __init__(self, settings: Settings, _objects: ObjectStore) -> None:
         self._api = dashscope.api(cards.load(self.name, settings), Capability.TRANSCRIBER)
 
-    def transcribe(self, recording: Path, *, call: PaidCall | None = None) -> Heard | Pending:
+    def transcribe(self, recording: Path, *, call: PaidCall) -> Heard | Pending:
         """The words; "" where nobody speaks. Raises NotNow, StudioError, OutcomeUnknown."""
-        assert call is not None  # noqa: S101 (it is paid)
         model = self._api.offer.model
         with ready_to_send(recording, self._api, mime="audio/wav") as sent:
             data = f"data:audio/wav;base64,{base64.b64encode(sent.read_bytes()).decode()}"
@@ -60,6 +59,5 @@ class QwenTranscriber:
             words = found.choices[0].message.content
         except (ValueError, IndexError) as error:
             raise OutcomeUnknown from error
-        if found.usage and found.usage.seconds is not None:
-            charge(call, self._api, seconds=found.usage.seconds)
+        charge(call, self._api, seconds=found.usage.seconds if found.usage else None)
         return Heard(words.strip())

@@ -41,8 +41,8 @@ def ready_to_send(recording: Path, api: Api, *, mime: str) -> Iterator[Path]:
         yield sent
 
 
-def charge(call: PaidCall, api: Api, *, seconds: float) -> None:
-    """Note what the service says that it has heard, where its price is known."""
+def charge(call: PaidCall, api: Api, *, seconds: float | None) -> None:
+    """Note what the service says that it has heard, where it says so and the price is known."""
     price = model(api).micros_per_hour
-    if price is not None and seconds >= 0:
+    if price is not None and seconds is not None and seconds >= 0:
         call.charge(math.ceil(price * seconds / 3600))

@@ -10,17 +10,7 @@ from studio.objects import ObjectStore
 from studio.providers import cards
 from studio.providers.cards import Card, ClipOffer
 from studio.providers.formats import ClipWishes, settle
-from studio.providers.interfaces import (
-    Animator,
-    Capability,
-    ClipFormat,
-    Maker,
-    Painter,
-    Seer,
-    Transcriber,
-    Voice,
-    Writer,
-)
+from studio.providers.interfaces import Animator, Capability, ClipFormat, Maker
 from studio.settings import Settings
 from studio.spend_caps import require_countable
 
@@ -82,9 +72,6 @@ _SETTINGS = {
     Capability.PAINTER: "image_provider",
     Capability.VOICE: "tts_provider",
 }
-
-# These need no card: they charge nothing and offer no choice.
-_WITHOUT_CARD = "local"
 
 
 def register(capability: str, name: str, path: str) -> None:
@@ -154,36 +141,6 @@ class Providers:
     def animator_named(self, name: str) -> Animator:
         """The one that a film was asked of."""
         return cast("Animator", self.named(Capability.ANIMATOR, name))
-
-    @property
-    def animator(self) -> Animator:
-        """The preferred one."""
-        return self.animator_named(self.chosen(Capability.ANIMATOR))
-
-    @property
-    def writer(self) -> Writer:
-        """The preferred one."""
-        return cast("Writer", self.named(Capability.WRITER, self.chosen(Capability.WRITER)))
-
-    @property
-    def seer(self) -> Seer:
-        """The preferred one."""
-        return cast("Seer", self.named(Capability.SEER, self.chosen(Capability.SEER)))
-
-    @property
-    def transcriber(self) -> Transcriber:
-        """The preferred one."""
-        return cast("Transcriber", self.named(Capability.TRANSCRIBER, self.chosen(Capability.TRANSCRIBER)))
-
-    @property
-    def painter(self) -> Painter:
-        """The preferred one."""
-        return cast("Painter", self.named(Capability.PAINTER, self.chosen(Capability.PAINTER)))
-
-    @property
-    def voice(self) -> Voice:
-        """The preferred one."""
-        return cast("Voice", self.named(Capability.VOICE, self.chosen(Capability.VOICE)))
 
     def animators_for(self, wishes: ClipWishes, *, drawing_ratio: float) -> dict[str, ClipFormat | None]:
         """The animators that can make what somebody wishes, the preferred one first, and what each is to be asked for.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from studio.errors import Away, OutcomeUnknown, StudioError
 from studio.providers import dashscope
 from studio.providers.api import Missing
 from studio.providers.interfaces import Lookup, Made, PaintingRequest, Pending, Progress
 from studio.providers.paintings import PaidPainter
+from studio.providers.service_animator import accepted_id
 
 CONVERSES = "messages"
 """The trait of models from 2.6 on: they are asked in the form of a conversation, and under another path."""
@@ -28,18 +28,15 @@ class WanPainter(PaidPainter):
         path, body = self._asked(request)
         answer = self._api.buy("POST", path, json=body, headers={"X-DashScope-Async": "enable"}, model=request.model)
         try:
-            task_id = dashscope.painting(answer).task_id
+            return accepted_id(dashscope.painting(answer).task_id)
         except ValueError as error:
             raise OutcomeUnknown from error
-        if not task_id:
-            raise OutcomeUnknown
-        return task_id
 
     def reconcile(self, request: PaintingRequest, *, idempotency_key: str, age_s: float) -> str | None:
         raise OutcomeUnknown
 
     def look(self, provider_id: str, request: PaintingRequest, *, progress: Progress) -> Lookup:
-        answer = self._api.ask("GET", _path(provider_id))
+        answer = self._api.ask("GET", f"/tasks/{provider_id}")
         try:
             task = dashscope.painting(answer)
         except ValueError as error:
@@ -62,7 +59,7 @@ class WanPainter(PaidPainter):
     def cancel(self, provider_id: str) -> None:
         """A task that has begun cannot be stopped, which it says by refusing."""
         try:
-            self._api.ask("POST", f"{_path(provider_id)}/cancel")
+            self._api.ask("POST", f"/tasks/{provider_id}/cancel")
         except Missing:
             """It is not kept any more."""
         except StudioError as error:
@@ -87,7 +84,3 @@ class WanPainter(PaidPainter):
         else:
             path, asked = "/services/aigc/text2image/image-synthesis", {"prompt": prompt}
         return path, {"model": request.model, "input": asked, "parameters": parameters}
-
-
-def _path(task_id: str) -> str:
-    return f"/tasks/{quote(task_id, safe='')}"

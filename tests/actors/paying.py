@@ -52,8 +52,7 @@ class PaidWriter:
         """Of the calls that were made."""
         self.stories: list[str | None] = []
 
-    def refine(self, story: str | None, *, call: PaidCall | None = None, **_told: object) -> Words | Pending:
-        assert call is not None, "it is paid"
+    def refine(self, story: str | None, *, call: PaidCall, **_told: object) -> Words | Pending:
         self.keys.append(call.key)
         self.stories.append(story)
         said = self.will_say.popleft()

@@ -188,7 +188,7 @@ def test_a_late_success_does_not_undo_a_cancel(product: Product, film: Ordered) 
 def test_a_retried_job_that_waits_in_line_has_its_clip_canceled(
     client: Client, product: Product, running: Running, worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.0)
+    monkeypatch.setattr(product.studio.providers.animator_named("fake"), "limit_s", 0.0)
     film = running("never", "poll_video")
     assert film.end()["error"]["code"] == "PROVIDER_TIMEOUT"
     worker.pause()

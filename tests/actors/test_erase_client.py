@@ -121,7 +121,7 @@ def test_a_step_that_runs_is_stopped_and_its_provider_told(
         while True:
             time.sleep(0.01)
 
-    monkeypatch.setattr(product.studio.providers.animator, "fetch", fetch_for_ever)
+    monkeypatch.setattr(product.studio.providers.animator_named("fake"), "fetch", fetch_for_ever)
     waiting = client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})
     assert fetching.wait(30)
     erased(web, ask(client))

@@ -155,7 +155,7 @@ def test_a_clip_is_looked_for_first_when_it_may_be_there(
 ) -> None:
     from actors import looking
 
-    animator, job = product.studio.providers.animator, job_at("submit_video")
+    animator, job = product.studio.providers.animator_named("fake"), job_at("submit_video")
     assert looking.first_look_s(job, animator) == 0, "an animator without a card is asked at once"
     offering(look_every_s=5)
     assert looking.first_look_s(job, animator) == 5, "without a history as often as the card says"
@@ -176,7 +176,10 @@ def test_a_clip_that_takes_long_is_looked_for_less_often_and_never_more_often_th
     offering(look_every_s=5)
     job = job_at("poll_video", began_s_ago=passed_s)
     job = msgspec.structs.replace(job, read_at=job.created_at)
-    assert looking.next_look_s(job, product.studio.providers.animator, Pending(look_again_s=asked_s)) == again_s
+    assert (
+        looking.next_look_s(job, product.studio.providers.animator_named("fake"), Pending(look_again_s=asked_s))
+        == again_s
+    )
 
 
 def test_a_clip_that_takes_its_usual_time_is_looked_for_as_often_as_documented(
@@ -188,4 +191,4 @@ def test_a_clip_that_takes_its_usual_time_is_looked_for_as_often_as_documented(
     monkeypatch.setattr(looking._history, "get", lambda: history(poll_video=[300, 300, 300]))
     job = job_at("poll_video", began_s_ago=390)
     job = msgspec.structs.replace(job, read_at=job.created_at)
-    assert looking.next_look_s(job, product.studio.providers.animator, Pending()) == 5
+    assert looking.next_look_s(job, product.studio.providers.animator_named("fake"), Pending()) == 5

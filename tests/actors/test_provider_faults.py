@@ -123,7 +123,7 @@ def test_a_fault_of_a_provider_comes_to_this(
     client, cover_asset_id = family
     with made_by(provider, product, monkeypatch, tmp_path) as simulator:
         if fault is Fault.NEVER:
-            monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.3)
+            monkeypatch.setattr(product.studio.providers.animator_named(provider), "limit_s", 0.3)
         simulator.fail(operation, fault)
         story = {"title": "Fox", "description": "A fox flies.", "coverAssetId": cover_asset_id}
         artwork_id = client.post("/artworks", story)["artworkId"]
@@ -154,7 +154,7 @@ def test_a_clip_that_was_made_is_charged_though_nobody_gets_it(
 
     client, cover_asset_id = family
     with made_by("ark", product, monkeypatch, tmp_path):
-        monkeypatch.setattr(product.studio.providers.animator, "look", told)
+        monkeypatch.setattr(product.studio.providers.animator_named("ark"), "look", told)
         artwork = {"title": "Fox", "description": "A fox flies.", "coverAssetId": cover_asset_id}
         artwork_id = client.post("/artworks", artwork)["artworkId"]
         job_id = client.post("/generation/jobs", {"artworkId": artwork_id})["jobId"]

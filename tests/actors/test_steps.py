@@ -13,7 +13,8 @@ from app.client import Client, Json, Refused
 from studio.errors import NotNow
 from studio.jobs import JobStatus
 from studio.language import Language
-from studio.providers.interfaces import Words, Writer
+from studio.providers import PaidCall, Words
+from studio.providers.local_writer import LocalWriter
 from tests.product import Product, new_artwork
 from tests.waiting import eventually
 
@@ -172,20 +173,21 @@ def test_a_drawing_is_read_again_with_a_new_story(client: Client, drawing: Path)
 
 
 def test_words_are_made_again_where_the_story_was_changed_meanwhile(
-    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+    client: Client, drawing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = f"/artworks/{new_artwork(client, drawing)['artworkId']}"
-    writer = type(product.studio.providers.writer)
-    refine = writer.refine
+    refine = LocalWriter.refine
     told: list[str] = []
 
-    def refine_while_edited(self: Writer, story: str | None, *, title: str, language: Language, call: None) -> Words:
+    def refine_while_edited(
+        self: LocalWriter, story: str | None, *, title: str, language: Language, call: PaidCall
+    ) -> Words:
         if not told:
             client._api.patch(path, json={"description": "An owl reads."})
         told.append(story or "")
-        return refine(self, story, title=title, language=language)
+        return refine(self, story, title=title, language=language, call=call)
 
-    monkeypatch.setattr(writer, "refine", refine_while_edited)
+    monkeypatch.setattr(LocalWriter, "refine", refine_while_edited)
     job = client.post(f"{path}/run-llm")
     assert [event["status"] for event in client.watch(job["jobId"], patience_s=60)][-1] == "succeeded"
     assert told[1:] == ["An owl reads."]
@@ -227,7 +229,7 @@ def test_a_clip_at_whose_address_nobody_answers_fails_after_long_and_a_retry_com
 
     monkeypatch.setattr(import_module("actors.capture_video"), "FETCHED_FOR_S", 0.2)
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr(product.studio.providers.animator, "fetch", away)
+        meanwhile.setattr(product.studio.providers.animator_named("fake"), "fetch", away)
         job = film(client, drawing)
     assert job["error"]["code"] == "PROVIDER_TIMEOUT"
     client.post(f"/generation/jobs/{job['jobId']}/retry")
@@ -239,7 +241,7 @@ def test_a_clip_at_whose_address_nobody_answers_fails_after_long_and_a_retry_com
 def test_a_clip_that_does_not_come_fails_after_the_limit_and_a_retry_looks_again(
     behaviour: str, client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.2)
+    monkeypatch.setattr(product.studio.providers.animator_named("fake"), "limit_s", 0.2)
     product.service.behave(behaviour)
     job = film(client, drawing)
     assert job["error"]["code"] == "PROVIDER_TIMEOUT"
@@ -333,24 +335,23 @@ def test_an_unexpected_error_is_tried_again_and_then_told(
 
     monkeypatch.setattr("actors.steps.MAX_RETRIES", 1)
     monkeypatch.setitem(product.broker.get_actor("refine_text").options, "min_backoff", 10)
-    monkeypatch.setattr(type(product.studio.providers.writer), "refine", broken)
+    monkeypatch.setattr(LocalWriter, "refine", broken)
     job = film(client, drawing)
     assert job["error"]["code"] == "INTERNAL"
     assert len(runs) == 2
 
 
 def test_a_story_and_a_film_that_are_ordered_together_pay_for_the_words_once(
-    client: Client, drawing: Path, product: Product, monkeypatch: pytest.MonkeyPatch
+    client: Client, drawing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer, is_ordered, calls = product.studio.providers.writer, Event(), []
-    refine = writer.refine
+    refine, is_ordered, calls = LocalWriter.refine, Event(), []
 
     def slow(*story: Any, **known: Any) -> Any:
         calls.append(story)
         assert is_ordered.wait(30)
         return refine(*story, **known)
 
-    monkeypatch.setattr(writer, "refine", slow)
+    monkeypatch.setattr(LocalWriter, "refine", slow)
     artwork_id = new_artwork(client, drawing)["artworkId"]
     story = client.post(f"/artworks/{artwork_id}/run-llm")
     eventually(lambda: calls)

@@ -288,7 +288,7 @@ def test_a_capture_without_a_clip_to_look_for_changes_nothing(http: httpx.Client
 def test_a_capture_looks_once_more_for_a_clip_that_was_late(
     http: httpx.Client, client: Client, artwork_id: str, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(product.studio.providers.animator, "limit_s", 0.0)
+    monkeypatch.setattr(product.studio.providers.animator_named("fake"), "limit_s", 0.0)
     product.service.behave("never")
     job_id = order(http, artworkId=artwork_id).json()["jobId"]
     assert [event["error"] for event in client.watch(job_id, patience_s=60)][-1]["code"] == "PROVIDER_TIMEOUT"

@@ -7,6 +7,7 @@ import pytest
 
 from app.client import Client, Json
 from studio.providers import Heard
+from studio.providers.local_transcriber import LocalTranscriber
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
@@ -71,7 +72,7 @@ def test_the_old_calls_lead_from_a_drawing_to_its_film(
 
 @pytest.mark.usefixtures("worker")
 def test_a_recording_is_listened_to_without_a_film(
-    client: Client, path: str, spoken: bytes, product: Product, monkeypatch: pytest.MonkeyPatch
+    client: Client, path: str, spoken: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     http = client._api
     http.post(f"{path}/audio/commit", json={"audioKey": put(client, spoken, "audio", "audio/wav")["key"]})
@@ -80,8 +81,7 @@ def test_a_recording_is_listened_to_without_a_film(
     assert (job["kind"], job["status"], job["version"]) == ("story", "succeeded", 0)
     artwork = http.get(path).json()
     assert (artwork["transcriptStatus"], artwork["status"], artwork["versions"]) == ("none", "draft", [])
-    transcriber = type(product.studio.providers.transcriber)
-    monkeypatch.setattr(transcriber, "transcribe", lambda *_, **__: Heard("A fox."))
+    monkeypatch.setattr(LocalTranscriber, "transcribe", lambda *_, **__: Heard("A fox."))
     ended(client, http.post(f"{path}/transcribe", json={}))
     understood = http.get(path).json()
     assert understood["transcript"] == "A fox."

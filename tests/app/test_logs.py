@@ -18,6 +18,7 @@ from app.client import Client
 from app.openapi.parameters import camel
 from studio.errors import StudioError
 from studio.providers import Heard
+from studio.providers.local_transcriber import LocalTranscriber
 from tests.app.described import call_of, operations
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
@@ -98,17 +99,11 @@ def call_everything(http: httpx.Client, things: dict[str, str]) -> set[tuple[str
 
 @pytest.mark.usefixtures("worker")
 def test_no_line_tells_words_ids_keys_or_addresses(
-    client: Client,
-    drawing: Path,
-    lines: io.StringIO,
-    traces: Traces,
-    product: Product,
-    *,
-    monkeypatch: pytest.MonkeyPatch,
+    client: Client, drawing: Path, lines: io.StringIO, traces: Traces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     http = client._api
     monkeypatch.setattr(import_module("actors.erase_client"), "LOOK_AGAIN_MS", 100)
-    monkeypatch.setattr(product.studio.providers.transcriber, "transcribe", lambda _path, **_call: Heard(HEARD))
+    monkeypatch.setattr(LocalTranscriber, "transcribe", lambda *_, **__: Heard(HEARD))
     answers: list[str] = []
     for one in (http, client._bucket):
         one.event_hooks["response"].append(lambda answer: answers.append(told_by(answer)))

@@ -73,7 +73,7 @@ def run_in_transaction(*arguments: Any) -> Any:
     return result
 
 
-animator = studio.providers.animator
+animator = studio.providers.animator_named("fake")
 _submit = animator.submit
 steps.perform, steps.settle = perform, settle
 canceling.tell_provider, canceling.run_in_transaction = tell_provider, run_in_transaction

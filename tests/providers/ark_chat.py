@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.providers.ark import ArkWords, Refused, error
-from tests.providers.conversations import (
-    Talker,
-    answer_to,
-    completion,
-    text_of,
-    wrong_fields,
-    wrong_format,
-    wrong_messages,
-)
+from tests.providers.conversations import Talker, wrong_question
 from tests.providers.simulator import Reply, Request, operation
 
 PICTURE_MAX_BYTES = 10_000_000
@@ -44,11 +36,7 @@ class ArkChat(ArkWords, Talker):
             return error(400, "InvalidParameter", "thinking is not supported by this model", param="thinking")
         if "response_format" in body and name not in self.schema_models:
             return error(400, "InvalidParameter", "json is not supported by this model", param="response_format")
-        first = next(message for message in body["messages"] if message["role"] == "user")
-        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
-        return self.replied(
-            lambda: answer_to(text_of(first["content"]).strip(), schema), lambda text: completion(name, text)
-        )
+        return self.completed(body)
 
     def _wrong(self, body: Any) -> str | None:
         optional = {
@@ -65,13 +53,10 @@ class ArkChat(ArkWords, Talker):
             "service_tier": str,
             "stream": bool,
         }
-        if wrong := wrong_fields(body, required={"model": str, "messages": list}, optional=optional):
+        if wrong := wrong_question(body, optional=optional, most_bytes=PICTURE_MAX_BYTES):
             return wrong
         if "max_tokens" in body and "max_completion_tokens" in body:
             return "max_tokens and max_completion_tokens exclude each other"
         if body.get("thinking", {"type": "auto"}) not in [{"type": kind} for kind in ("enabled", "disabled", "auto")]:
             return "thinking is malformed"
-        said = " ".join(text_of(message.get("content", "")) for message in body["messages"])
-        return wrong_messages(
-            body["messages"], {"system", "user", "assistant"}, picture_max_bytes=PICTURE_MAX_BYTES
-        ) or wrong_format(body.get("response_format"), said=said)
+        return None

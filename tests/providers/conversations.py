@@ -43,6 +43,14 @@ class Talker(Simulator):
         answer = self.to_say.popleft() if self.to_say else said()
         return answer if isinstance(answer, Reply) else Reply(200, wrapped(answer))
 
+    def completed(self, body: dict[str, Any], **message: Any) -> Reply:
+        """The same to a request in the form of OpenAI; `message` are more fields of the answer's."""
+        asked = next(message["content"] for message in body["messages"] if message["role"] == "user")
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
+        return self.replied(
+            lambda: answer_to(text_of(asked).strip(), schema), lambda text: completion(body["model"], text, **message)
+        )
+
     def malformed(self, answered: Reply) -> Reply:
         """The JSON inside of the answer breaks off in its middle."""
         match answered.body:
@@ -125,8 +133,17 @@ def wrong_fields(body: Any, *, required: dict[str, type | tuple[type, ...]], opt
     return None
 
 
-def wrong_messages(messages: list[Any], roles: set[str], *, picture_max_bytes: int) -> str | None:
-    """Of messages in the form of OpenAI."""
+def wrong_question(
+    body: Any, *, optional: dict[str, Any], roles: tuple[str, ...] = ("system", "user", "assistant"), most_bytes: int
+) -> str | None:
+    """Of a request in the form of OpenAI. `most_bytes` are of a picture."""
+    if wrong := wrong_fields(body, required={"model": str, "messages": list}, optional=optional):
+        return wrong
+    said = " ".join(text_of(message.get("content", "")) for message in body["messages"])
+    return _wrong_messages(body["messages"], roles, most_bytes) or _wrong_format(body.get("response_format"), said=said)
+
+
+def _wrong_messages(messages: list[Any], roles: tuple[str, ...], picture_max_bytes: int) -> str | None:
     if not messages:
         return "messages is empty"
     for message in messages:
@@ -176,7 +193,7 @@ def wrong_picture(mime: str, encoded: str, max_bytes: int) -> str | None:
     return "the picture is too large" if len(content) > max_bytes else None
 
 
-def wrong_format(asked: Any, *, said: str) -> str | None:
+def _wrong_format(asked: Any, *, said: str) -> str | None:
     """Of `response_format`. `said` is all that the messages say."""
     match asked:
         case None | {"type": "text"}:

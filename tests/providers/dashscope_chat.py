@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.providers.conversations import (
-    Talker,
-    answer_to,
-    completion,
-    text_of,
-    wrong_fields,
-    wrong_format,
-    wrong_messages,
-)
+from tests.providers.conversations import Talker, wrong_question
 from tests.providers.dashscope import DashScopeWords
 from tests.providers.simulator import Reply, Request
 
@@ -36,11 +28,7 @@ class DashScopeChat(DashScopeWords, Talker):
             return self.invalid("json_schema is not supported by this model")
         if b'"image_url"' in request.body and name not in self.vision_models:
             return self.invalid("this model takes no pictures")
-        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
-        first = next(message for message in body["messages"] if message["role"] == "user")
-        return self.replied(
-            lambda: answer_to(text_of(first["content"]).strip(), schema), lambda text: completion(name, text)
-        )
+        return self.completed(body)
 
     def _wrong(self, body: Any) -> str | None:
         optional = {
@@ -53,9 +41,4 @@ class DashScopeChat(DashScopeWords, Talker):
             "enable_thinking": bool,
             "stream": bool,
         }
-        if wrong := wrong_fields(body, required={"model": str, "messages": list}, optional=optional):
-            return wrong
-        said = " ".join(text_of(message.get("content", "")) for message in body["messages"])
-        return wrong_messages(
-            body["messages"], {"system", "user", "assistant"}, picture_max_bytes=PICTURE_MAX_BYTES
-        ) or wrong_format(body.get("response_format"), said=said)
+        return wrong_question(body, optional=optional, most_bytes=PICTURE_MAX_BYTES)

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.providers.conversations import (
-    Talker,
-    answer_to,
-    completion,
-    text_of,
-    wrong_fields,
-    wrong_format,
-    wrong_messages,
-)
+from tests.providers.conversations import Talker, wrong_question
 from tests.providers.openai import OpenAIWords
 from tests.providers.simulator import Reply, Request, operation
 
@@ -31,12 +23,7 @@ class OpenAIChat(OpenAIWords, Talker):
             return self.invalid(wrong)
         if body["model"] not in self.chat_models:
             return self.no_model()
-        schema = body.get("response_format", {}).get("json_schema", {}).get("schema")
-        first = next(message for message in body["messages"] if message["role"] == "user")
-        return self.replied(
-            lambda: answer_to(text_of(first["content"]).strip(), schema),
-            lambda text: completion(body["model"], text, refusal=None),
-        )
+        return self.completed(body, refusal=None)
 
     def _wrong(self, body: Any) -> str | None:
         optional = {
@@ -53,10 +40,5 @@ class OpenAIChat(OpenAIWords, Talker):
             "safety_identifier": str,
             "service_tier": str,
         }
-        if wrong := wrong_fields(body, required={"model": str, "messages": list}, optional=optional):
-            return wrong
-        roles = {"system", "developer", "user", "assistant"}
-        said = " ".join(text_of(message.get("content", "")) for message in body["messages"])
-        return wrong_messages(body["messages"], roles, picture_max_bytes=PICTURE_MAX_BYTES) or wrong_format(
-            body.get("response_format"), said=said
-        )
+        roles = ("system", "developer", "user", "assistant")
+        return wrong_question(body, optional=optional, roles=roles, most_bytes=PICTURE_MAX_BYTES)

@@ -1,8 +1,8 @@
-"""What the tests of the outside animators share: one of them at its simulator, and what became of a call in a word."""
+"""What the tests of the outside animators share: one of them at its simulator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,6 @@ import httpx
 import msgspec
 import pytest
 
-from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.providers import AnimationRequest, Animator, ClipFormat, ClipWishes, Made, cards
 from studio.providers.api import Api
 from studio.providers.registry import Providers
@@ -65,14 +64,14 @@ class Bench:
     def close(self) -> None:
         """Close the connections of the animator, which otherwise last as long as a process."""
         used = self.__dict__.pop("providers", None)
-        for part in vars(used.animator).values() if used else ():
+        for part in vars(used.animator_named(self.name)).values() if used else ():
             for client in vars(part).values() if isinstance(part, Api) else ():
                 if isinstance(client, httpx.Client):
                     client.close()
 
     @property
     def animator(self) -> Animator:
-        return self.providers.animator
+        return self.providers.animator_named(self.name)
 
     def request(self, **wishes: Any) -> AnimationRequest:
         """A request for what somebody wishes, as the registry settles it."""
@@ -106,18 +105,3 @@ def at(name: str, simulator: Simulator, folder: Path, patch: pytest.MonkeyPatch)
 
 def nothing(_fraction: float) -> None:
     pass
-
-
-def outcome(call: Callable[[], object]) -> str:
-    """What became of a call: done, busy, away, unknown, or the symbol that people see."""
-    try:
-        call()
-    except OutcomeUnknown:
-        return "unknown"
-    except Away:
-        return "away"
-    except NotNow:
-        return "busy"
-    except StudioError as error:
-        return error.symbol
-    return "done"

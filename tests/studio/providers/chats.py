@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from studio.providers import cards
+from studio.providers import PaidCall, cards
 from studio.providers.chat import ChatModel
 from studio.settings import Settings
 from tests.providers.conversations import Talker
@@ -35,6 +35,11 @@ class Chat:
     def bodies(self) -> list[dict[str, Any]]:
         """What the service was sent."""
         return [request.json for request in self.service.asked("chat")]
+
+    def refine(self, call: PaidCall | None = None) -> str:
+        """The narration of a short story. Raises as the model does."""
+        told = call or PaidCall("k1")
+        return self.model.refine("狐狸飞走了", title="", language="zh", call=told).narration
 
 
 @contextmanager

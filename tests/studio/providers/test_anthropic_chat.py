@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from studio.errors import Away, OutcomeUnknown, StudioError
+from studio.errors import StudioError
 from studio.providers import PaidCall
 from studio.providers.anthropic_chat import AnthropicChat
 from studio.providers.chat_questions import schema_of
@@ -14,6 +14,7 @@ from studio.providers.chat_writing import Draft
 from tests.providers.anthropic import AnthropicSimulator, message, refusal
 from tests.providers.simulator import Reply
 from tests.studio import made
+from tests.studio.providers.asking import outcome
 from tests.studio.providers.chats import COST, Chat, draft, talking
 
 MODEL = "claude-haiku-5-5"
@@ -25,12 +26,8 @@ def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
         yield chat
 
 
-def refine(chat: Chat, call: PaidCall | None = None) -> str:
-    return chat.model.refine("狐狸飞走了", title="", language="zh", call=call or PaidCall("k1")).narration
-
-
 def test_it_names_its_version_sends_one_key_and_no_parameter_of_sampling(chat: Chat) -> None:
-    refine(chat)
+    chat.refine()
     (request,) = chat.service.asked("chat")
     assert request.headers["anthropic-version"] == "2026-10-21"
     assert request.headers["Authorization"] == "Bearer sk-ant-test"
@@ -51,14 +48,14 @@ def test_a_refusal_is_a_success_that_says_so_and_is_charged(chat: Chat) -> None:
     call = PaidCall("k1")
     chat.service.say(Reply(200, message(MODEL, draft("狐狸飞走了。"), stop_reason="refusal")))
     with pytest.raises(StudioError) as caught:
-        refine(chat, call)
+        chat.refine(call)
     assert (caught.value.symbol, call.micros, len(chat.bodies)) == ("CONTENT_REJECTED", COST, 1)
 
 
 @pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded"])
 def test_an_answer_that_became_too_long_is_asked_for_anew(chat: Chat, reason: str) -> None:
     chat.service.say(Reply(200, message(MODEL, draft("狐狸飞走了。")[:15], stop_reason=reason)))
-    assert refine(chat)
+    assert chat.refine()
     assert len(chat.bodies) == 2
 
 
@@ -66,17 +63,16 @@ def test_thoughts_and_unknown_blocks_are_passed_over(chat: Chat) -> None:
     answer: dict[str, Any] = message(MODEL, draft("狐狸飞走了。"))
     answer["content"] = [{"type": "thinking", "thinking": "hm"}, {"type": "new", "x": 1}, *answer["content"]]
     chat.service.say(Reply(200, answer))
-    assert refine(chat) == "狐狸飞走了。"
+    assert chat.refine() == "狐狸飞走了。"
 
 
 def test_an_answer_that_is_none_was_charged_and_lost(chat: Chat) -> None:
     chat.service.say(Reply(200, b'{"type": "mess'))
-    with pytest.raises(OutcomeUnknown):
-        refine(chat)
+    assert outcome(chat.refine) == "unknown"
 
 
 @pytest.mark.parametrize(
-    ("reply", "symbol"),
+    ("reply", "came_of_it"),
     [
         (refusal(429, "rate_limit_error", "Your tier's cap."), "PROVIDER_QUOTA"),
         (
@@ -87,23 +83,12 @@ def test_an_answer_that_is_none_was_charged_and_lost(chat: Chat) -> None:
         (refusal(403, "permission_error", "Not yours."), "PROVIDER_ACCOUNT"),
         (refusal(413, "request_too_large", "Too large."), "PROVIDER_REFUSED"),
         (refusal(400, "invalid_request_error", "Wrong."), "PROVIDER_REFUSED"),
+        (refusal(500, "api_error", "Not now."), "away"),
+        (refusal(529, "overloaded_error", "Not now."), "away"),
+        # It took too long, and may have been made.
+        (refusal(504, "timeout_error", "Too long."), "unknown"),
     ],
 )
-def test_refusals_have_their_symbols(chat: Chat, reply: Reply, symbol: str) -> None:
+def test_each_refusal_is_told_for_what_it_is(chat: Chat, reply: Reply, came_of_it: str) -> None:
     chat.service.say(reply)
-    with pytest.raises(StudioError) as caught:
-        refine(chat)
-    assert caught.value.symbol == symbol
-
-
-@pytest.mark.parametrize(("status", "kind"), [(500, "api_error"), (529, "overloaded_error")])
-def test_a_service_with_faults_of_its_own_is_away(chat: Chat, status: int, kind: str) -> None:
-    chat.service.say(refusal(status, kind, "Not now."))
-    with pytest.raises(Away):
-        refine(chat)
-
-
-def test_an_answer_that_took_the_service_too_long_may_have_been_made(chat: Chat) -> None:
-    chat.service.say(refusal(504, "timeout_error", "Too long."))
-    with pytest.raises(OutcomeUnknown):
-        refine(chat)
+    assert outcome(chat.refine) == came_of_it

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from studio.errors import NotNow, StudioError
 from studio.providers import PaidCall
 from studio.providers.ark_chat import ArkChat
 from tests.providers import ark_chat
@@ -13,6 +12,7 @@ from tests.providers.ark import error
 from tests.providers.conversations import completion
 from tests.providers.simulator import Reply
 from tests.studio import made
+from tests.studio.providers.asking import outcome
 from tests.studio.providers.chats import Chat, draft, talking
 
 THINKING = "doubao-seed-2-0-lite-260428"
@@ -24,12 +24,8 @@ def chat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
         yield chat
 
 
-def refine(chat: Chat) -> str:
-    return chat.model.refine("狐狸飞走了", title="", language="zh", call=PaidCall("k1")).narration
-
-
 def test_a_model_that_thinks_is_told_not_to(chat: Chat) -> None:
-    refine(chat)
+    chat.refine()
     assert chat.bodies[0]["thinking"] == {"type": "disabled"}
 
 
@@ -40,14 +36,14 @@ def test_a_model_that_does_not_think_is_told_nothing(
     older = {"ARK_LLM_MODEL": "doubao-1-5-pro-256k-250115", "ARK_VISION_MODEL": "doubao-1-5-vision-pro-32k-250115"}
     with talking(ark_chat.ArkChat(), ArkChat, tmp_path, monkeypatch, **{setting: older[setting]}) as chat:
         if setting == "ARK_LLM_MODEL":
-            refine(chat)
+            chat.refine()
         else:
             chat.model.read(made.drawing(tmp_path / "drawing.png"), story=None, call=PaidCall("k1"))
         assert "thinking" not in chat.bodies[0]
 
 
 def test_a_model_that_cannot_be_held_to_json_is_asked_for_it_in_words(chat: Chat) -> None:
-    refine(chat)
+    chat.refine()
     (body,) = chat.bodies
     assert "response_format" not in body
     assert '"additionalProperties":false' in body["messages"][0]["content"]
@@ -56,13 +52,11 @@ def test_a_model_that_cannot_be_held_to_json_is_asked_for_it_in_words(chat: Chat
 
 def test_an_answer_that_was_filtered_is_rejected(chat: Chat) -> None:
     chat.service.say(Reply(200, completion(THINKING, draft("狐狸飞走了。"), finish_reason="content_filter")))
-    with pytest.raises(StudioError) as caught:
-        refine(chat)
-    assert caught.value.symbol == "CONTENT_REJECTED"
+    assert outcome(chat.refine) == "CONTENT_REJECTED"
 
 
 @pytest.mark.parametrize(
-    ("reply", "symbol"),
+    ("reply", "came_of_it"),
     [
         (error(400, "InputTextSensitiveContentDetected.PolicyViolation", "It is not let through."), "CONTENT_REJECTED"),
         (error(400, "OutputTextRiskDetection", "It is not let through."), "CONTENT_REJECTED"),
@@ -70,16 +64,10 @@ def test_an_answer_that_was_filtered_is_rejected(chat: Chat) -> None:
         (error(429, "SetLimitExceeded", "Your own limit."), "PROVIDER_QUOTA"),
         (error(429, "QuotaExceeded", "The free trial is exhausted."), "PROVIDER_QUOTA"),
         (error(400, "InvalidParameter", "Something is wrong."), "PROVIDER_REFUSED"),
+        # A check that could not be made.
+        (error(400, "ContentSecurityDetectionError", "The check failed."), "not now"),
     ],
 )
-def test_refusals_have_their_symbols(chat: Chat, reply: Reply, symbol: str) -> None:
+def test_each_refusal_is_told_for_what_it_is(chat: Chat, reply: Reply, came_of_it: str) -> None:
     chat.service.say(reply)
-    with pytest.raises(StudioError) as caught:
-        refine(chat)
-    assert caught.value.symbol == symbol
-
-
-def test_a_check_that_could_not_be_made_is_asked_for_later(chat: Chat) -> None:
-    chat.service.say(error(400, "ContentSecurityDetectionError", "The check failed."))
-    with pytest.raises(NotNow):
-        refine(chat)
+    assert outcome(chat.refine) == came_of_it

@@ -58,16 +58,12 @@ def openai(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Chat]:
         yield chat
 
 
-def paid(chat: Chat) -> PaidCall | None:
-    return None if chat.model.is_free else PaidCall("k1")
-
-
 def refined(chat: Chat, story: str | None = STORY, *, title: str = "小狐狸", language: Language = "zh") -> Words:
-    return chat.model.refine(story, title=title, language=language, call=paid(chat))
+    return chat.model.refine(story, title=title, language=language, call=PaidCall("k1"))
 
 
 def seen(chat: Chat, folder: Path, story: str | None = None) -> Reading:
-    return chat.model.read(made.drawing(folder / "drawing.png"), story=story, call=paid(chat))
+    return chat.model.read(made.drawing(folder / "drawing.png"), story=story, call=PaidCall("k1"))
 
 
 # --- what goes well
@@ -120,7 +116,7 @@ def test_a_drawing_is_measured_by_us_and_described_by_the_model(chat: Chat, tmp_
 def test_a_picture_that_cannot_be_opened_is_never_sent(openai: Chat, tmp_path: Path) -> None:
     (tmp_path / "drawing.png").write_bytes(b"nonsense")
     with pytest.raises(StudioError) as caught:
-        openai.model.read(tmp_path / "drawing.png", story=None, call=paid(openai))
+        openai.model.read(tmp_path / "drawing.png", story=None, call=PaidCall("k1"))
     assert caught.value.symbol == "IMAGE_UNREADABLE"
     assert openai.bodies == []
 

@@ -16,7 +16,8 @@ from studio.providers.api import Answer, Meaning
 from studio.providers.kling import read
 from tests.providers.kling import KlingSimulator
 from tests.providers.simulator import Fault
-from tests.studio.providers.animators import KEY, Bench, at, outcome
+from tests.studio.providers.animators import KEY, Bench, at
+from tests.studio.providers.asking import outcome
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_a_mark_that_is_taken_means_that_it_was_accepted_before(kling: Bench, si
 def test_a_lookup_that_fails_is_no_proof(kling: Bench, simulator: KlingSimulator, fault: Fault) -> None:
     for operation in ("look", "list"):
         simulator.fail(operation, fault)
-    assert outcome(lambda: kling.reconcile(3600.0)) in {"busy", "away"}
+    assert outcome(lambda: kling.reconcile(3600.0)) in {"not now", "away"}
 
 
 @pytest.mark.parametrize("fault", [Fault.UNAUTHORIZED, Fault.SPENT, Fault.REJECTED])
@@ -151,7 +152,7 @@ def test_one_task_too_many_waits_for_another_to_end(kling: Bench, simulator: Kli
     simulator.concurrent, simulator.generation_s = 1, 3600.0
     kling.submit()
     request = kling.request()
-    assert outcome(lambda: kling.animator.submit(request, idempotency_key="another")) == "busy"
+    assert outcome(lambda: kling.animator.submit(request, idempotency_key="another")) == "not now"
     assert len(simulator.tasks) == 1
 
 
@@ -188,7 +189,7 @@ def test_a_narrow_drawing_gets_the_shape_that_kling_takes(kling: Bench, tmp_path
     from tests.studio import made
 
     kling.store.put("drawing.png", made.drawing(tmp_path / "narrow.png", (1200, 200)))
-    assert outcome(kling.submit) == "done"
+    assert kling.submit()
 
 
 @pytest.mark.parametrize("ahead_s", [3600, -3600])
@@ -199,7 +200,7 @@ def test_a_token_of_a_wrong_clock_is_signed_anew_later(
         with monkeypatch.context() as patch:
             patch.setattr(kling_legacy_animator, "_now", lambda: time.time() + ahead_s)
             assert outcome(kling.submit) == "away"
-        assert outcome(kling.submit) == "done"
+        assert kling.submit()
 
 
 def test_the_key_of_one_generation_does_not_open_the_other(simulator: KlingSimulator) -> None:

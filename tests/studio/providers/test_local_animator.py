@@ -13,6 +13,7 @@ from studio.providers.local_animator import LocalAnimator
 from studio.settings import Settings
 from tests.studio import made
 from tests.studio.made import FolderStore
+from tests.studio.providers.asking import outcome
 
 
 def nothing(_fraction: float) -> None:
@@ -106,9 +107,14 @@ def test_a_failing_ffmpeg_is_a_failed_render(animator: LocalAnimator, monkeypatc
 
 
 def test_a_clip_that_is_gone_cannot_be_fetched(animator: LocalAnimator, tmp_path: Path) -> None:
-    with pytest.raises(StudioError) as caught:
-        animator.fetch(Made("render/v1/none.mp4"), tmp_path / "film.mp4")
-    assert caught.value.symbol == "CLIP_UNREADABLE"
+    assert outcome(lambda: animator.fetch(Made("render/v1/none.mp4"), tmp_path / "film.mp4")) == "CLIP_GONE"
+
+
+def test_a_clip_that_is_too_large_is_not_fetched(animator: LocalAnimator, store: FolderStore, tmp_path: Path) -> None:
+    clip = animator.look("local-k1", REQUEST, progress=nothing)
+    assert isinstance(clip, Made)
+    strict = LocalAnimator(Settings().model_copy(update={"video_max_bytes": 100}), store.as_store)
+    assert outcome(lambda: strict.fetch(clip, tmp_path / "film.mp4")) == "CLIP_UNREADABLE"
 
 
 def test_what_is_forgotten_is_gone_and_may_have_been_gone_before(animator: LocalAnimator, store: FolderStore) -> None:

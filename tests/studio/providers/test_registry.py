@@ -17,4 +17,4 @@ def test_an_unknown_provider_is_told_at_the_start_with_the_known_ones(setting: s
 def test_a_provider_is_made_once() -> None:
     settings = Settings().model_copy(update={"video_provider": ("local",)})
     providers = Providers(settings, ObjectStore(settings))
-    assert providers.animator is providers.animator_named("local")
+    assert providers.animator_named("local") is providers.animator_named("local")

@@ -21,7 +21,7 @@ from studio.providers.qwen_transcriber import QwenTranscriber
 from studio.settings import Settings
 from tests.providers import dashscope_audio, doubao, openai_audio
 from tests.providers.doubao import DoubaoSimulator, told
-from tests.providers.simulator import Fault, Reply, Simulator
+from tests.providers.simulator import Fault, Reply, Request, Simulator
 from tests.studio import made
 from tests.studio.made import FolderStore
 from tests.studio.providers import asking
@@ -161,6 +161,24 @@ def test_a_deployer_who_knows_the_price_has_it_charged(bench: Bench) -> None:
     bench.hear(call=call)
     # Coders differ by a few frames in how long the same recording becomes.
     assert call.micros == pytest.approx(bench.case.micros_at_36_cents, abs=10), "100 for each second that it heard"
+
+
+def test_words_are_words_even_where_it_is_not_told_how_long_they_were(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = bench.simulator.answer
+
+    def answer_without_length(request: Request) -> tuple[Reply | None, Fault | None]:
+        reply, fault = answer(request)
+        if reply and reply.body:
+            reply.body |= dict.fromkeys(reply.body.keys() & {"usage", "audio_info"})
+        return reply, fault
+
+    monkeypatch.setattr(bench.simulator, "answer", answer_without_length)
+    bench.change_card("micros_per_hour = 360_000")
+    call = PaidCall(KEY)
+    assert bench.hear(call=call) == Heard(bench.case.text)
+    assert call.micros is None
 
 
 # --- what does not

@@ -1,57 +1,29 @@
-"""The one registry of errors that people see: symbol, number, HTTP status, retryable or not, words, next step.
+"""All errors that people see, one row each: HTTP status, a number where that is another, whether trying again may
+help, what happened, and what to do next.
 
-Code raises `StudioError("SYMBOL", **params)`. Jobs store symbol and parameters, and are translated when they are read,
-so a wording mended today also mends yesterday's failures.
+Jobs store symbol and parameters, and are translated when they are read, so a wording mended today also mends
+yesterday's failures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from studio.language import Language, Text
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """One row of the registry. `number` is 4xx for the caller's mistakes, 5xx for ours, 9xx for business outcomes."""
+    """One row of the registry. `number` is the status for the caller's mistakes and ours, 9xx for business outcomes."""
 
     status: int
     number: int
     retryable: bool
     message: Text
     next_step: Text
-    terms: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)
+    terms: Mapping[str, Mapping[str, Text]]
     """What the values of a parameter are called, where they are symbols: a job stores it in nobody's language."""
-
-
-class StudioError(Exception):
-    """A situation of the registry, with the parameters that its words name."""
-
-    def __init__(self, symbol: str, **params: str | float) -> None:
-        super().__init__(symbol)
-        self.symbol = symbol
-        self.params = params
-
-    @property
-    def kind(self) -> ErrorKind:
-        return REGISTRY[self.symbol]
-
-
-class NotNow(Exception):
-    """Something outside is busy or away. The same call may well succeed after `retry_after_s` seconds."""
-
-    def __init__(self, what: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(what)
-        self.retry_after_s = retry_after_s
-
-
-class Away(NotNow):
-    """It does not answer, or only with faults of its own. What was sent surely was not accepted."""
-
-
-class OutcomeUnknown(Exception):
-    """A call went out and its answer was lost: it may have been accepted. It must never be sent blindly again."""
 
 
 def describe(symbol: str, params: dict[str, str | float], language: Language) -> dict[str, str | bool | int]:
@@ -72,55 +44,48 @@ def describe(symbol: str, params: dict[str, str | float], language: Language) ->
 
 def _row(
     status: int,
-    number: int,
+    number: int | None = None,
     *,
     retryable: bool = False,
     zh: tuple[str, str],
     en: tuple[str, str],
     terms: Mapping[str, Mapping[str, Text]] | None = None,
 ) -> ErrorKind:
-    return ErrorKind(status, number, retryable, Text(zh[0], en[0]), Text(zh[1], en[1]), terms or {})
+    return ErrorKind(status, number or status, retryable, Text(zh[0], en[0]), Text(zh[1], en[1]), terms or {})
 
 
 REGISTRY: dict[str, ErrorKind] = {
     "CLIENT_ID_REQUIRED": _row(
-        400,
         400,
         zh=("缺少 X-Client-Id 请求头。", "请在每个请求中带上客户端标识 X-Client-Id。"),
         en=("The X-Client-Id header is missing.", "Send the client's id in X-Client-Id with every request."),
     ),
     "CLIENT_ID_INVALID": _row(
         400,
-        400,
         zh=("X-Client-Id 的格式不正确。", "请使用 10 至 64 个字符，仅限字母、数字、“_”和“-”。"),
         en=("The X-Client-Id header is malformed.", "Use 10 to 64 characters: letters, digits, '_' and '-'."),
     ),
     "TOKEN_REQUIRED": _row(
-        401,
         401,
         zh=("这个请求没有带令牌。", "请先调用 POST /init 取得令牌，并放在 Authorization: Bearer 请求头中。"),
         en=("This call carries no token.", "Get one from POST /init and send it as Authorization: Bearer."),
     ),
     "TOKEN_INVALID": _row(
         401,
-        401,
         zh=("令牌无效。", "请不带令牌调用 POST /init，重新取得令牌。"),
         en=("The token is not valid.", "Get a new one from POST /init, sent without this one."),
     ),
     "TOKEN_EXPIRED": _row(
-        401,
         401,
         zh=("令牌已过期。", "请不带旧令牌调用 POST /init，重新取得令牌。"),
         en=("The token has expired.", "Get a new one from POST /init, sent without the old one."),
     ),
     "TICKET_INVALID": _row(
         401,
-        401,
         zh=("实时连接的凭证无效或已过期。", "请用 POST /api/v1/tickets 取得新的凭证，再重新连接。"),
         en=("The ticket is not valid or too old.", "Get a new one from POST /api/v1/tickets and connect again."),
     ),
     "ORIGIN_REFUSED": _row(
-        403,
         403,
         zh=("这个网页不能调用此服务。", "请从本服务的网页操作，或让管理员把该网页的来源加入 ALLOWED_ORIGINS。"),
         en=(
@@ -130,25 +95,21 @@ REGISTRY: dict[str, ErrorKind] = {
     ),
     "RATE_LIMITED": _row(
         429,
-        429,
         retryable=True,
         zh=("操作太频繁了。", "请在 {retry_after_s} 秒后再试。"),
         en=("There were too many calls in a short time.", "Try again in {retry_after_s} seconds."),
     ),
     "INVALID_INPUT": _row(
         400,
-        400,
         zh=("请求内容有误。", "请根据 errors 中列出的字段修改后重试。"),
         en=("The request is not valid.", "Correct the fields listed in errors and try again."),
     ),
     "INVALID_JSON": _row(
         400,
-        400,
         zh=("请求内容不是有效的 JSON。", "请以 UTF-8 编码的 JSON 发送请求内容。"),
         en=("The body of the request is not valid JSON.", "Send the body as JSON in UTF-8."),
     ),
     "CURSOR_INVALID": _row(
-        400,
         400,
         zh=("这个翻页位置无效。", "请使用上一页返回的 nextCursor，或从第一页开始。"),
         en=(
@@ -158,42 +119,35 @@ REGISTRY: dict[str, ErrorKind] = {
     ),
     "TIME_ZONE_UNKNOWN": _row(
         400,
-        400,
         zh=("不认识这个时区。", "请使用 IANA 时区名称，例如 Asia/Shanghai。"),
         en=("There is no such time zone.", "Use an IANA name such as Europe/Berlin."),
     ),
     "NOT_FOUND": _row(
-        404,
         404,
         zh=("没有找到这项内容。", "请检查编号是否正确，或返回画廊重新选择。"),
         en=("There is no such thing here.", "Check the id, or go back to the gallery and choose again."),
     ),
     "MEDIA_LINK_EXPIRED": _row(
         403,
-        403,
         zh=("这个媒体地址无效或已过期。", "请重新打开作品，使用新的地址。"),
         en=("This media address is not valid any more.", "Open the artwork again, and use the address given there."),
     ),
     "METHOD_NOT_ALLOWED": _row(
-        405,
         405,
         zh=("这个地址不支持该请求方法。", "请查看接口文档中的方法。"),
         en=("This address does not take that method.", "See the API's description for the methods it takes."),
     ),
     "RANGE_NOT_SATISFIABLE": _row(
         416,
-        416,
         zh=("请求的范围超出了文件的长度。", "请去掉 Range 请求头，或请求文件之内的范围。"),
         en=("The range lies beyond the end of the file.", "Leave the Range header out, or ask for a part of the file."),
     ),
     "BODY_TOO_LARGE": _row(
         413,
-        413,
         zh=("请求内容太大。", "请把媒体文件上传到预签名地址，不要放在请求里。"),
         en=("The request is too large.", "Upload media to their presigned address instead of sending them here."),
     ),
     "UPLOAD_NOT_FOUND": _row(
-        404,
         404,
         retryable=True,
         zh=("没有找到已上传的文件。", "请先把文件上传到预签名地址，再提交。"),
@@ -201,48 +155,40 @@ REGISTRY: dict[str, ErrorKind] = {
     ),
     "UPLOAD_CHANGED": _row(
         409,
-        409,
         zh=("上传的文件与声明的不一致。", "请重新申请上传地址并再次上传。"),
         en=("The uploaded file is not the one announced.", "Ask for a new upload address and upload again."),
     ),
     "FILE_TOO_LARGE": _row(
-        413,
         413,
         zh=("文件太大，最多 {max_bytes} 字节。", "请压缩或裁剪后再上传。"),
         en=("The file is too large; at most {max_bytes} bytes are allowed.", "Make it smaller and upload it again."),
     ),
     "IMAGE_TOO_LARGE": _row(
         422,
-        422,
         zh=("图片有 {pixels} 像素，最多 {max_pixels} 像素。", "请用较低的分辨率重新拍摄。"),
         en=("The picture has {pixels} pixels; at most {max_pixels} are allowed.", "Take it at a lower resolution."),
     ),
     "IMAGE_TOO_LONG": _row(
-        422,
         422,
         zh=("图片的一边有 {pixels} 像素，最多 {max_pixels} 像素。", "请裁剪后再上传。"),
         en=("One side of the picture has {pixels} pixels; at most {max_pixels} are allowed.", "Crop it and try again."),
     ),
     "IMAGE_UNREADABLE": _row(
         422,
-        422,
         zh=("这张图片打不开。", "请重新拍摄或导出为 JPEG、PNG、WebP 或 HEIC。"),
         en=("This picture cannot be opened.", "Take it again, or save it as JPEG, PNG, WebP or HEIC."),
     ),
     "AUDIO_UNREADABLE": _row(
-        422,
         422,
         zh=("这段录音打不开。", "请重新录制，或改用 MP3、M4A、WebM、WAV、OGG 或 FLAC。"),
         en=("This recording cannot be opened.", "Record it again, or use MP3, M4A, WebM, WAV, OGG or FLAC."),
     ),
     "AUDIO_TOO_LONG": _row(
         422,
-        422,
         zh=("录音有 {seconds} 秒，最多 {max_seconds} 秒。", "请录一段短一些的故事。"),
         en=("The recording lasts {seconds} s; at most {max_seconds} s are allowed.", "Record a shorter story."),
     ),
     "VIDEO_TOO_LARGE": _row(
-        422,
         422,
         zh=("视频的每帧有 {pixels} 像素，最多 {max_pixels} 像素。", "请用较低的分辨率重新录制。"),
         en=(
@@ -252,18 +198,15 @@ REGISTRY: dict[str, ErrorKind] = {
     ),
     "VIDEO_UNREADABLE": _row(
         422,
-        422,
         zh=("这段视频打不开。", "请改用 MP4、WebM 或 MOV 格式。"),
         en=("This video cannot be opened.", "Use MP4, WebM or MOV."),
     ),
     "KIND_MISMATCH": _row(
         415,
-        415,
         zh=("这个文件不是{kind}类型。", "请检查选择的文件。"),
         en=("This file is not of the kind {kind}.", "Check which file was chosen."),
     ),
     "MIME_NOT_SUPPORTED": _row(
-        415,
         415,
         zh=(
             "不支持 {mime} 格式。",
@@ -515,20 +458,17 @@ REGISTRY: dict[str, ErrorKind] = {
     ),
     "INTERNAL": _row(
         500,
-        500,
         retryable=True,
         zh=("出了点问题。", "请稍后重试，并向管理员提供 requestId。"),
         en=("Something went wrong.", "Try again later, and give the operator the requestId."),
     ),
     "DATABASE_UNAVAILABLE": _row(
         503,
-        503,
         retryable=True,
         zh=("数据库暂时无法访问。", "请稍后重试，已提交的内容不会丢失。"),
         en=("The database cannot be reached right now.", "Try again shortly; nothing that was accepted is lost."),
     ),
     "STORE_UNAVAILABLE": _row(
-        503,
         503,
         retryable=True,
         zh=("文件存储暂时无法访问。", "请稍后重试，已提交的内容不会丢失。"),
