@@ -2,6 +2,9 @@
 
 Its requests name the version of the interface that they are written for. In this one, parameters of sampling are
 refused even at their defaults, and a refusal of the model's is a success like any other: only its `stop_reason` tells.
+
+There is no idempotency key, so only what refuses work counts as not accepted: 429, and 529 (`overloaded_error`).
+Whether a 500 (`api_error`) is billed is documented nowhere.
 """
 
 from __future__ import annotations

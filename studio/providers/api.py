@@ -244,12 +244,16 @@ def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for 
             return Meaning.SPENT
         case 429:
             return Meaning.BUSY
-        case 408 | 504:
-            # Whoever has waited in vain, it was for somebody who may be at work on it.
+        case 409 | 425 | 503 | 529 if answer.body:
+            # Too much load, or something in the way: refusals that come before any work, when it says so in its own
+            # form. Anything else came from something in between.
+            return Meaning.AWAY
+        case 408 | 409 | 425:
             return Meaning.UNCLEAR
-        case status if status >= 500 or status in (409, 425):
-            # Its own words in its own form say that it did not take it. Anything else came from something in between.
-            return Meaning.AWAY if answer.body else Meaning.UNCLEAR
+        case status if status >= 500:
+            # A fault, or a time that has run out, may come in the middle of the work. No service says that what ends
+            # so is not charged; one that does says it in its own module.
+            return Meaning.UNCLEAR
         case status if 400 <= status < 500:
             return Meaning.REFUSED
         case _:

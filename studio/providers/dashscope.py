@@ -32,8 +32,8 @@ _MEANINGS = {
     "BadRequest": Meaning.REFUSED,
     "InvalidURL": Meaning.REFUSED,
 }
-# Its own faults, which otherwise have a status that says as much. Those that speak of time are not among them.
-_FAULTS = {"InternalError", "ServiceUnavailable"}
+# It did not begin. Its other faults, such as InternalError, and those that speak of time, may come in the middle.
+_UNAVAILABLE = "ServiceUnavailable"
 # Tokens of a minute, which come again; or a free quota, which does not.
 _QUOTA = {"Throttling.AllocationQuota", "insufficient_quota"}
 
@@ -60,7 +60,7 @@ def read(answer: Answer) -> Meaning | None:
         return Meaning.NO_MODEL if answer.asked_model else Meaning.MISSING
     if answer.status < 400:
         # What stands in between may say all of this with HTTP 200; a code that is not known may be anything.
-        return Meaning.AWAY if code.partition(".")[0] in _FAULTS else Meaning.UNCLEAR
+        return Meaning.AWAY if code.partition(".")[0] == _UNAVAILABLE else Meaning.UNCLEAR
     return None
 
 

@@ -97,7 +97,8 @@ def read(answer: Answer) -> Meaning | None:
         # What answers without a code is not the service, or not as we know it; and a fault of whatever stands before
         # it says nothing of what is behind.
         return Meaning.UNCLEAR if answer.status < 400 or answer.status >= 500 else None
-    return _MEANINGS.get(found) or (Meaning.REFUSED if found.startswith("45") else Meaning.AWAY)
+    # What begins with 55 is a fault of its own, in the middle of the work perhaps; 55000031 only is a refusal.
+    return _MEANINGS.get(found) or (Meaning.REFUSED if found.startswith("45") else Meaning.UNCLEAR)
 
 
 def _noted(answer: Answer) -> Meaning | None:

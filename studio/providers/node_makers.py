@@ -41,6 +41,8 @@ _MEANINGS = {
     "unknown_job": Meaning.MISSING,
     "unauthorized": Meaning.ACCOUNT,
     "busy": Meaning.BUSY,
+    # Whether it has begun or not: asked once more under the same id, it is the same job.
+    "failed": Meaning.AWAY,
 }
 _ENDINGS = {
     "video/mp4": "mp4",

@@ -1,7 +1,8 @@
 """OpenAI, for all that is asked of it: how a request is signed, and what its refusals mean.
 
 It answers with `{"error": {"message", "type", "param", "code"}}`. No endpoint that we use takes an idempotency key, and
-a request that is repeated is billed again.
+a request that is repeated is billed again. So only what refuses work counts as not accepted: 429, and 503 with its
+`server_is_overloaded` or `slow_down`. Whether a 500 (`server_error`) is billed is documented nowhere.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class AnthropicSimulator(Talker):
         return refusal(429, "rate_limit_error", "You are over your rate limit.", retry_after="2")
 
     def broken(self) -> Reply:
-        return refusal(529, "overloaded_error", "Overloaded for now.")
+        return refusal(500, "api_error", "Internal server error.")
 
     def rejected(self) -> Reply:
         body = message("claude-haiku-5-5", "", stop_reason="refusal")

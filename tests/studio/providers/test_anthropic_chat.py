@@ -96,14 +96,14 @@ def test_refusals_have_their_symbols(chat: Chat, reply: Reply, symbol: str) -> N
     assert caught.value.symbol == symbol
 
 
-@pytest.mark.parametrize(("status", "kind"), [(500, "api_error"), (529, "overloaded_error")])
-def test_a_service_with_faults_of_its_own_is_away(chat: Chat, status: int, kind: str) -> None:
-    chat.service.say(refusal(status, kind, "Not now."))
+def test_an_overloaded_service_is_away(chat: Chat) -> None:
+    chat.service.say(refusal(529, "overloaded_error", "Not now."))
     with pytest.raises(Away):
         refine(chat)
 
 
-def test_an_answer_that_took_the_service_too_long_may_have_been_made(chat: Chat) -> None:
-    chat.service.say(refusal(504, "timeout_error", "Too long."))
+@pytest.mark.parametrize(("status", "kind"), [(500, "api_error"), (504, "timeout_error")])
+def test_what_the_service_broke_off_may_have_been_made(chat: Chat, status: int, kind: str) -> None:
+    chat.service.say(refusal(status, kind, "It went wrong."))
     with pytest.raises(OutcomeUnknown):
         refine(chat)

@@ -26,12 +26,17 @@ WORDS = b'{"error": {"code": "words"}}'
         (402, WORDS, Meaning.SPENT),
         (403, WORDS, Meaning.ACCOUNT),
         (409, WORDS, Meaning.AWAY),
+        (409, b"<html>", Meaning.UNCLEAR),
         (413, WORDS, Meaning.REFUSED),
         (429, WORDS, Meaning.BUSY),
-        (500, WORDS, Meaning.AWAY),
+        # Too much load is told before any work.
         (503, WORDS, Meaning.AWAY),
+        (529, WORDS, Meaning.AWAY),
+        # A fault may come in the middle of it, and nobody says that it is not charged then.
+        (500, WORDS, Meaning.UNCLEAR),
+        (502, WORDS, Meaning.UNCLEAR),
         # From something in between.
-        (502, b"<html>", Meaning.UNCLEAR),
+        (503, b"<html>", Meaning.UNCLEAR),
         # Somebody has waited for it in vain, and it may be worked on.
         (408, WORDS, Meaning.UNCLEAR),
         (504, WORDS, Meaning.UNCLEAR),

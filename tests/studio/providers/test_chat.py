@@ -348,13 +348,7 @@ def test_a_busy_service_is_asked_again_later(chat: Chat, fault: Fault) -> None:
     assert caught.value.retry_after_s == (1.0 if fault is Fault.BUSY_WITH_RETRY_AFTER else own and float(own))
 
 
-def test_a_broken_service_is_away(chat: Chat) -> None:
-    chat.service.fail("chat", Fault.BROKEN)
-    with pytest.raises(Away):
-        refined(chat)
-
-
-@pytest.mark.parametrize("fault", [Fault.GATEWAY, Fault.DROPPED, Fault.LOST])
+@pytest.mark.parametrize("fault", [Fault.BROKEN, Fault.GATEWAY, Fault.DROPPED, Fault.LOST])
 def test_a_lost_answer_is_an_unknown_outcome_where_it_may_have_been_charged(chat: Chat, fault: Fault) -> None:
     chat.service.fail("chat", fault)
     with pytest.raises(Away if chat.model.is_free else OutcomeUnknown):
@@ -362,7 +356,7 @@ def test_a_lost_answer_is_an_unknown_outcome_where_it_may_have_been_charged(chat
     assert len(chat.bodies) == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.BUSY, Fault.BROKEN, Fault.SPENT, Fault.NO_MODEL])
+@pytest.mark.parametrize("fault", [Fault.BUSY, Fault.SPENT, Fault.NO_MODEL])
 def test_a_repair_that_is_refused_does_not_have_the_first_answer_bought_again(chat: Chat, fault: Fault) -> None:
     if chat.model.is_free:
         pytest.skip("nothing is bought")
@@ -375,9 +369,10 @@ def test_a_repair_that_is_refused_does_not_have_the_first_answer_bought_again(ch
     assert (caught.value.symbol, call.micros) == ("ANSWER_UNREADABLE", COST)
 
 
-def test_a_repair_whose_answer_is_lost_has_an_unknown_outcome(chat: Chat) -> None:
+@pytest.mark.parametrize("fault", [Fault.BROKEN, Fault.DROPPED])
+def test_a_repair_whose_answer_is_lost_has_an_unknown_outcome(chat: Chat, fault: Fault) -> None:
     chat.service.say("nonsense")
-    chat.service.fail("chat", Fault.SLOW, Fault.DROPPED)
+    chat.service.fail("chat", Fault.SLOW, fault)
     chat.service.slow_s = 0.0
     with pytest.raises(Away if chat.model.is_free else OutcomeUnknown):
         refined(chat)

@@ -73,7 +73,7 @@ def test_what_it_heard_is_charged_by_the_hour(doubao: DoubaoSimulator, transcrib
         (Fault.SLOW, LATER, 1),
         (Fault.BUSY, "not now", 0),
         (Fault.BUSY_WITH_RETRY_AFTER, "not now", 0),
-        (Fault.BROKEN, "away", 0),
+        (Fault.BROKEN, "unknown", 0),
         (Fault.GATEWAY, "unknown", 0),
         (Fault.DROPPED, "unknown", 1),
         (Fault.LOST, "unknown", 0),

@@ -63,7 +63,7 @@ def test_no_price_is_made_up(doubao: DoubaoSimulator) -> None:
         (Fault.SLOW, Heard(TEXT)),
         (Fault.BUSY, "not now"),
         (Fault.BUSY_WITH_RETRY_AFTER, "not now"),
-        (Fault.BROKEN, "away"),
+        (Fault.BROKEN, "unknown"),
         (Fault.GATEWAY, "unknown"),
         (Fault.DROPPED, "unknown"),
         (Fault.LOST, "unknown"),
@@ -90,7 +90,7 @@ def test_what_comes_of_a_fault(doubao: DoubaoSimulator, fault: Fault, came_of_it
         (told("45000002", "empty audio"), "AUDIO_UNREADABLE"),
         (told("45000151", "bad audio format"), "AUDIO_UNREADABLE"),
         (told("45999999", "of the caller's making"), "PROVIDER_REFUSED"),
-        (told("55999999", "of its own making"), "away"),
+        (told("55999999", "of its own making"), "unknown"),
         (Reply(200, {"result": {"text": "whose?"}}), "unknown"),
         (Reply(403, {"message": "wrong kind of key"}), "PROVIDER_ACCOUNT"),
         # Of what stands before the service.

@@ -133,6 +133,12 @@ def test_an_overloaded_service_is_away(chat: Chat) -> None:
         refine(chat)
 
 
+def test_what_the_service_broke_off_may_have_been_made(chat: Chat) -> None:
+    chat.service.say(refusal(500, "It went wrong.", kind="server_error"))
+    with pytest.raises(OutcomeUnknown):
+        refine(chat)
+
+
 def test_a_model_that_the_card_does_not_know_is_not_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     service = openai_chat.OpenAIChat()
     with talking(service, OpenAIChat, tmp_path, monkeypatch, OPENAI_LLM_MODEL="gpt-4-turbo") as chat:

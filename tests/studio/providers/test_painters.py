@@ -121,7 +121,7 @@ def test_a_picture_of_the_size_that_was_asked_for_comes_home(stage: Stage, tmp_p
     [
         (Fault.BUSY, NotNow, None),
         (Fault.BUSY_WITH_RETRY_AFTER, NotNow, None),
-        (Fault.BROKEN, Away, None),
+        (Fault.BROKEN, OutcomeUnknown, None),
         (Fault.REJECTED, *refused("CONTENT_REJECTED")),
         (Fault.UNAUTHORIZED, *refused("PROVIDER_ACCOUNT")),
         (Fault.SPENT, *refused("PROVIDER_QUOTA")),
@@ -168,7 +168,7 @@ def test_what_fails_in_the_making_is_told_for_what_it_is(stage: Stage, fault: Fa
     if stage.case.service is OpenAIImages:
         pytest.skip("it has no such answer: what it accepts, it paints")
     stage.simulator.fail(stage.case.buys, fault)
-    with pytest.raises((StudioError, Away)) as caught:
+    with pytest.raises((StudioError, OutcomeUnknown)) as caught:
         stage.made()
     if symbol is None and isinstance(caught.value, StudioError):
         symbol = "RENDER_FAILED"

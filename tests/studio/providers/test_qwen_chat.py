@@ -74,8 +74,10 @@ def test_refusals_have_their_symbols_in_both_dialects(chat: Chat, reply: Reply, 
 @pytest.mark.parametrize(
     ("reply", "family"),
     [
-        (Reply(200, {"code": "InternalError.Algo", "message": "No.", "request_id": "r1"}), Away),
-        # What waited for the model gave up, and the model may not have; what is not known may be anything.
+        (Reply(200, {"code": "ServiceUnavailable", "message": "No.", "request_id": "r1"}), Away),
+        # It broke in the middle, perhaps; what waited for the model gave up, and the model may not have; what is not
+        # known may be anything.
+        (Reply(200, {"code": "InternalError.Algo", "message": "No.", "request_id": "r1"}), OutcomeUnknown),
         (Reply(200, {"code": "RequestTimeOut", "message": "No.", "request_id": "r1"}), OutcomeUnknown),
         (Reply(200, {"code": "Novelty", "message": "No.", "request_id": "r1"}), OutcomeUnknown),
         (Reply(504, {"code": "GatewayTimeout", "message": "No.", "request_id": "r1"}), OutcomeUnknown),

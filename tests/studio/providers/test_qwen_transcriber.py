@@ -54,7 +54,7 @@ def test_what_it_reports_is_charged_where_the_deployer_knows_the_price(
         (Fault.SLOW, Heard(TEXT)),
         (Fault.BUSY, "not now"),
         (Fault.BUSY_WITH_RETRY_AFTER, "not now"),
-        (Fault.BROKEN, "away"),
+        (Fault.BROKEN, "unknown"),
         (Fault.GATEWAY, "unknown"),
         (Fault.DROPPED, "unknown"),
         (Fault.LOST, "unknown"),
