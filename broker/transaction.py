@@ -17,7 +17,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
-from broker.errors import NoTransactions
+from broker.errors import NoTransactions, is_passing
 
 T = TypeVar("T")
 
@@ -75,9 +75,9 @@ def transaction(client: MongoClient[Any]) -> Iterator[ClientSession]:
     An exception rolls everything back. A conflict with another writer surfaces as a PyMongoError labelled
     `TransientTransactionError`: a block cannot be run again from here, use `run_in_transaction` for that.
 
-    A commit whose answer is lost is asked for again, for up to RETRY_FOR_S seconds. One that fails after that, with the
-    label `UnknownTransactionCommitResult`, may have happened. Raises RuntimeError inside another transaction, and
-    NoTransactions where MongoDB runs without a replica set.
+    A commit whose answer is lost, or that was cut short, is asked for again, for up to RETRY_FOR_S seconds. One that
+    fails after that may have happened. Raises RuntimeError inside another transaction, and NoTransactions where MongoDB
+    runs without a replica set.
     """
     if _current.get() is not None:
         raise RuntimeError("A transaction is open already; MongoDB has no nested ones.")
@@ -131,12 +131,22 @@ def run_in_transaction(client: MongoClient[Any], work: Callable[[ClientSession],
 
 
 def _commit(session: ClientSession) -> None:
-    """Commit; when the answer is lost, ask again. The server commits a transaction once, however often it is asked."""
+    """Commit; when nobody can tell whether that happened, ask again.
+
+    The server commits a transaction once, however often it is asked.
+    """
     give_up_at = time.monotonic() + RETRY_FOR_S
     while True:
         try:
             return session.commit_transaction()
         except PyMongoError as error:
-            if not error.has_error_label("UnknownTransactionCommitResult") or time.monotonic() > give_up_at:
+            if not _may_have_happened(error) or time.monotonic() > give_up_at:
                 raise
         time.sleep(random.uniform(0, 0.1))  # noqa: S311 (as above)
+
+
+def _may_have_happened(error: PyMongoError) -> bool:
+    # The driver has no label for a commit that somebody cut short, at whatever point of it.
+    return error.has_error_label("UnknownTransactionCommitResult") or (
+        is_passing(error) and not error.has_error_label("TransientTransactionError")
+    )

@@ -142,8 +142,10 @@ def test_errors_of_the_work_are_not_retried(broker: MongoBroker) -> None:
     [
         {"writeConcernError": {"code": 91, "errmsg": "replication is being shut down"}},
         {"closeConnection": True},
+        {"writeConcernError": {"code": 11601, "errmsg": "operation was interrupted"}},
+        {"errorCode": 11601},
     ],
-    ids=["unknown result", "lost connection"],
+    ids=["unknown result", "lost connection", "cut short when done", "cut short"],
 )
 def test_commit_without_an_answer_commits_exactly_once(
     make_broker: MakeBroker, queue: Queue, database: Database[Any], failing: FailCommand, how: dict[str, Any]
