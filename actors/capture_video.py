@@ -43,8 +43,7 @@ def capture_video(job: Job) -> Outcome:
         with outside():
             fetch_in_time(animator, job, submission, clip)
             film = telling.tell(clip, voice, folder / "film.mp4")
-            facts = clips.inspect(film)
-            clips.poster(film, still)
+            facts = clips.inspect(film, still=still)
         studio.objects.upload(still, poster_key, mime="image/jpeg")
         stored = studio.objects.upload(film, key, mime=facts.mime)
         digest = sha256_of(film)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,9 +27,10 @@ from studio.settings import Settings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# One stream per transfer: the files are small, and a thread pool per call costs more than it brings. In parts only what
-# S3 takes in no other way: the parts of an upload that was killed stay in the bucket, where no listing shows them.
-_TRANSFER = TransferConfig(use_threads=False, multipart_threshold=5 * 1024**3)
+PUT_MAX_BYTES = 5 * 1024**3
+"""What S3 takes at once. In parts only what it takes in no other way: the parts of an upload that was killed stay in
+the bucket, where no listing shows them."""
+_IN_PARTS = TransferConfig(use_threads=False, multipart_threshold=1)
 _CHUNK = 1 << 20
 
 MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchBucket"}
@@ -160,18 +162,21 @@ class ObjectStore:
             return self.upload_file(file, key, mime=mime)
 
     def upload_file(self, file: IO[bytes], key: str, *, mime: str) -> ObjectHead:
-        """The same as `upload`, of an open file from where it stands; it is closed afterwards."""
+        """The same as `upload`, of an open file from where it stands."""
+        size = os.fstat(file.fileno()).st_size - file.tell()
         with _store_errors():
             try:
-                self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"ContentType": mime}, Config=_TRANSFER)
+                if size > PUT_MAX_BYTES:
+                    extra = {"ContentType": mime}
+                    self._client.upload_fileobj(file, self.bucket, key, ExtraArgs=extra, Config=_IN_PARTS)
+                    etag = self._client.head_object(Bucket=self.bucket, Key=key)["ETag"]
+                else:
+                    etag = self._client.put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=mime)["ETag"]
             except ClientError as error:
                 if error.response["Error"]["Code"] in MISSING:
                     raise StoreUnavailable("the bucket is missing") from error
                 raise
-        head = self.head(key)
-        if head is None:
-            raise StoreUnavailable("the object just written is not there")
-        return head
+        return ObjectHead(etag.strip('"'), size, mime)
 
     def download(self, key: str, path: Path) -> ObjectHead:
         """Copy an object into a file, and say what it was that was copied. Raises FileNotFoundError."""

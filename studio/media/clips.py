@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -45,18 +46,25 @@ class ClipFacts:
     codec: str
 
 
-def inspect(path: Path, *, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
+def inspect(path: Path, *, still: Path | None = None, unreadable: str = "CLIP_UNREADABLE") -> ClipFacts:
     """The facts of a clip whose first frame and one near its end decode, or as far as it is looked at.
 
-    Raises StudioError(unreadable) for what does not play, VIDEO_TOO_LARGE, and KIND_MISMATCH for pictures and sound.
+    On the way from the one to the other its poster is saved as `still`, if one is named: to decode costs more than all
+    else that is done with a clip. Raises StudioError(unreadable) for what does not play, VIDEO_TOO_LARGE, and
+    KIND_MISMATCH for pictures and sound.
     """
     container = _film_container(path, unreadable)
     with opened(path, container, unreadable=unreadable) as media:
         track = _picture_track(media, unreadable)
-        first = _frame_at(media, track, 0.0)
         seconds = _seconds(media, track)
-        last = _frame_at(media, track, max(0.0, seconds - 0.5))
-        if first is None or last is None:
+        inside = [seconds * fraction for fraction in POSTER_AT] if still else []
+        frames = _frames_at(media, track, [0.0, *inside, max(0.0, seconds - 0.5)])
+        first = next(frames)
+        if first is None:
+            raise StudioError(unreadable)
+        if still:
+            _save_best(islice(frames, len(inside)), still, unreadable)
+        if next(frames) is None:
             raise StudioError(unreadable)
         return ClipFacts(
             _MIMES[container.name],
@@ -74,22 +82,23 @@ def poster(path: Path, target: Path, *, unreadable: str = "CLIP_UNREADABLE") -> 
         track = _picture_track(media, unreadable)
         seconds = _seconds(media, track)
         frames = _frames_at(media, track, [seconds * fraction for fraction in POSTER_AT])
-        # Each is made small and compared before the next is decoded: a picture of 4K takes 25 MB.
-        still = max((_still(frame) for frame in frames if frame), key=_detail, default=None)
-    if still is None:
+        _save_best(frames, target, unreadable)
+
+
+def _save_best(frames: Iterable[av.VideoFrame | None], target: Path, unreadable: str) -> None:
+    # One is held beside the one that is compared with it, and no more: a picture of 4K takes 25 MB.
+    best = max((frame for frame in frames if frame), key=_detail, default=None)
+    if best is None:
         raise StudioError(unreadable)
-    still.save(target, "JPEG", quality=JPEG_QUALITY)
+    shrink = max(1.0, max(best.width, best.height) / POSTER_SIDE)
+    width, height = (max(1, round(side / shrink)) for side in (best.width, best.height))
+    pixels = best.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    Image.fromarray(pixels).save(target, "JPEG", quality=JPEG_QUALITY)
 
 
-def _still(frame: av.VideoFrame) -> Image.Image:
-    shrink = max(1.0, max(frame.width, frame.height) / POSTER_SIDE)
-    width, height = (max(1, round(side / shrink)) for side in (frame.width, frame.height))
-    return Image.fromarray(frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA"))
-
-
-def _detail(picture: Image.Image) -> float:
+def _detail(frame: av.VideoFrame) -> float:
     """How much there is to see: the edges in a small grey copy. A frame within a crossfade has few."""
-    grey = np.asarray(picture.convert("L").resize((160, 160)), dtype=np.float32)
+    grey = frame.to_ndarray(format="gray", width=160, height=160, interpolation="AREA").astype(np.float32)
     return float(np.abs(np.diff(grey, axis=0)).sum() + np.abs(np.diff(grey, axis=1)).sum())
 
 
@@ -116,25 +125,20 @@ def _picture_track(media: InputContainer, unreadable: str) -> VideoStream:
         raise StudioError("VIDEO_TOO_LARGE", pixels=pixels, max_pixels=MAX_PIXELS)
     # The head of a film may claim less than its pictures have.
     decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    # On the way to a frame only those are decoded that others are made from: that is half of them, or less.
+    decoder.skip_frame = "NONREF"
     return track
 
 
-def _frame_at(media: InputContainer, track: VideoStream, seconds: float) -> av.VideoFrame | None:
-    """The first frame at or after a time, None when nothing decodes.
-
-    Another one is the answer when the film is shorter, or the way there too long: the last one that was reached.
-    """
-    return next(_frames_at(media, track, [seconds]))
-
-
 def _frames_at(media: InputContainer, track: VideoStream, moments: Sequence[float]) -> Iterator[av.VideoFrame | None]:
-    """The same for several times, in their order.
+    """For each of several times, in their order, the first frame from there on; None when nothing decodes.
 
-    It goes on from one to the next, unless a key picture lies between them: then the way from there is shorter. Clips
-    of a few seconds have only the one that they begin with.
+    Another one is the answer when the film is shorter, or the way there too long: the last one that was reached. It
+    goes on from one to the next, unless a key picture lies between them: then the way from there is shorter. Clips of a
+    few seconds have only the one that they begin with.
     """
-    keys = [float(entry.timestamp * (track.time_base or 0)) for entry in track.index_entries if entry.is_keyframe]
-    decoding: Iterator[av.VideoFrame] | None = None
+    keys = _keys(track)
+    decoding: Iterator[av.VideoFrame | None] | None = None
     before: av.VideoFrame | None = None
     for moment in moments:
         last = before
@@ -142,21 +146,42 @@ def _frames_at(media: InputContainer, track: VideoStream, moments: Sequence[floa
         try:
             if decoding is None or is_shorter or not keys:
                 media.seek(int(moment * av.time_base))
-                decoding, last = media.decode(track), None
+                decoding, last = _decoding(media, track), None
             before = _reached(decoding, moment, last)
         except FFmpegError:
             before = None
         yield before
 
 
-def _reached(decoding: Iterator[av.VideoFrame], moment: float, frame: av.VideoFrame | None) -> av.VideoFrame | None:
+def _keys(track: VideoStream) -> list[float]:
+    """When the key pictures are shown, in seconds. The index tells when they are decoded, which is earlier by as much
+    for all of them."""
+    found = [entry.timestamp for entry in track.index_entries if entry.is_keyframe]
+    earlier = track.start_time - found[0] if found and track.start_time is not None else 0
+    return [float((timestamp + earlier) * (track.time_base or 0)) for timestamp in found]
+
+
+def _decoding(media: InputContainer, track: VideoStream) -> Iterator[av.VideoFrame | None]:
+    """The frames, and None for every packet that holds none to show, so that nobody waits for the next one in vain."""
+    for packet in media.demux(track):
+        frames = packet.decode()
+        yield from frames
+        if not frames:
+            yield None
+
+
+def _reached(
+    decoding: Iterator[av.VideoFrame | None], moment: float, frame: av.VideoFrame | None
+) -> av.VideoFrame | None:
     """The frame at a time, beginning from the one that was reached last."""
     give_up_at = time.monotonic() + LOOK_S
     while frame is None or (frame.time is not None and frame.time < moment - 0.001):
-        following = next(decoding, None)
-        if following is None or time.monotonic() > give_up_at:
-            return following or frame
-        frame = following
+        try:
+            frame = next(decoding) or frame
+        except StopIteration:
+            break
+        if frame and time.monotonic() > give_up_at:
+            break
     return frame
 
 

@@ -14,6 +14,7 @@ from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
 from app.stack import Servers
+from studio import objects
 from studio.objects import ObjectStore, StoreUnavailable
 from studio.settings import Settings
 from tests.app.stores import store_of
@@ -80,6 +81,30 @@ def test_what_is_stored_comes_back(store: ObjectStore, file: Path, tmp_path: Pat
     with store.local_copy("a/drawing.png") as copy:
         assert copy.read_bytes() == file.read_bytes()
     assert not copy.exists()
+
+
+def test_an_upload_asks_no_more_than_it_has_to(store: ObjectStore, file: Path) -> None:
+    asked: list[str] = []
+    store._client.meta.events.register("before-call.s3.*", lambda model, **_: asked.append(model.name))
+    store.upload(file, "a/drawing.png", mime="image/png")
+    assert asked == ["PutObject"], "it answers what is stored now"
+
+
+def test_what_is_too_large_for_one_request_is_stored_in_parts(
+    store: ObjectStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "PUT_MAX_BYTES", 19)
+    head = store.upload(file, "a/drawing.png", mime="image/png")
+    assert head == store.head("a/drawing.png")
+    assert head.etag.endswith("-1"), "as parts are counted"
+
+
+def test_an_open_file_is_stored_from_where_it_stands(store: ObjectStore, file: Path) -> None:
+    with file.open("rb") as opened:
+        opened.seek(4)
+        head = store.upload_file(opened, "a/drawing.png", mime="image/png")
+    assert head == store.head("a/drawing.png")
+    assert b"".join(store.read("a/drawing.png")) == file.read_bytes()[4:]
 
 
 def test_an_object_that_is_not_there_is_none_or_a_missing_file(store: ObjectStore, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from PIL import Image
 
 from studio.errors import StudioError
@@ -57,6 +61,49 @@ def test_the_poster_is_a_frame_from_inside_the_clip(tmp_path: Path) -> None:
     with Image.open(tmp_path / "poster.jpg") as poster:
         red, _, blue = poster.resize((1, 1)).tobytes()
     assert blue > 200 > red
+
+
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """As many entries as there were walks through the packets of a clip."""
+    begun: list[object] = []
+    decoding = clips._decoding
+
+    def begin(media: InputContainer, track: VideoStream) -> Iterator[av.VideoFrame | None]:
+        begun.append(track)
+        return decoding(media, track)
+
+    monkeypatch.setattr(clips, "_decoding", begin)
+    return begun
+
+
+def test_a_clip_is_looked_at_and_gets_its_poster_on_one_walk_through_it(tmp_path: Path, walks: list[object]) -> None:
+    path = made.clip(tmp_path / "clip.mp4", seconds=3)
+    facts = clips.inspect(path, still=tmp_path / "still.jpg")
+    assert len(walks) == 1
+    clips.poster(path, tmp_path / "poster.jpg")
+    assert facts == clips.inspect(path)
+    assert (tmp_path / "still.jpg").read_bytes() == (tmp_path / "poster.jpg").read_bytes()
+
+
+def test_a_key_picture_that_is_shown_later_is_not_walked_to_from_the_beginning(
+    tmp_path: Path, walks: list[object]
+) -> None:
+    """The index tells when a picture is decoded: with pictures that refer to later ones that is before it is shown."""
+    path = tmp_path / "two_key_pictures.mp4"
+    coding = ["-c:v", "libx264", "-bf", "2", "-g", "1000", "-force_key_frames", "2.6", "-pix_fmt", "yuv420p"]
+    made.run("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=3", *coding, path)
+    assert clips.inspect(path).seconds == pytest.approx(3, abs=0.15)
+    assert len(walks) == 1
+
+
+def test_what_plays_to_its_middle_and_gets_no_further_is_unreadable(tmp_path: Path) -> None:
+    path = tmp_path / "half.mp4"
+    pictures = "testsrc=size=64x48:rate=10:duration=4"
+    made.run("-f", "lavfi", "-i", pictures, "-g", "1000", "-movflags", "+faststart", path)
+    path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+    with pytest.raises(StudioError, match="CLIP_UNREADABLE"):
+        clips.inspect(path, still=tmp_path / "still.jpg")
 
 
 def test_a_clip_is_not_decoded_for_long_to_reach_a_picture_far_from_a_key_picture(
