@@ -7,7 +7,7 @@ import sys
 import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -101,9 +101,8 @@ def serving_with(product: Product, **changed: Any) -> Iterator[str]:
     from app.application import create_app
 
     studio = Studio(product.studio.settings.model_copy(update=changed))
-    with serving(create_app(studio, product.broker)) as url:
+    with closing(studio), serving(create_app(studio, product.broker)) as url:
         yield url
-    studio.close()
 
 
 def new_client(url: str, *, language: str = "en") -> Client:

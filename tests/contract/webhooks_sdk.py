@@ -12,6 +12,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from studio import signatures
+from tests.providers.callbacks import SECRET, standard_signature
 
 BODY = '{"event": "job.ended", "title": "小狐狸"}'.encode()
 ID = "msg_0193a1b2c3d4e5f6"
@@ -62,3 +63,10 @@ def test_what_others_sign_is_read_by_us(old: bytes, new: bytes) -> None:
     assert signatures.is_signed([old, new], ID, at, BODY, given)
     assert not signatures.is_signed([old], ID, at, BODY, given)
     assert not signatures.is_signed([new], ID, at, BODY + b" ", given)
+
+
+def test_what_the_simulators_sign_is_verified() -> None:
+    given = standard_signature(ID, int(time.time()), BODY, is_forged=False)
+    assert Webhook(SECRET).verify(BODY, given) == json.loads(BODY)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(BODY, standard_signature(ID, int(time.time()), BODY, is_forged=True))

@@ -10,14 +10,13 @@ import random
 import re
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from PIL import Image
 
 from tests.providers.ark import PREFIX, ArkWords, Refused, error
-from tests.providers.callbacks import Callbacks, post
+from tests.providers.callbacks import CallingBack
 from tests.providers.simulator import Fault, Reply, Request, Task, operation
 
 TASKS = f"{PREFIX}/contents/generations/tasks"
@@ -62,8 +61,10 @@ _FLAG = re.compile(r"--(duration|dur|resolution|rs|ratio|rt|seed)\s+(\S+)")
 _FLAG_FIELDS = {"dur": "duration", "rs": "resolution", "rt": "ratio"}
 
 
-class ArkVideo(ArkWords):
+class ArkVideo(CallingBack, ArkWords):
     """Faults of a task: REJECTED_LATER, FAILED, NEVER. `list_hides` are fields that its tasks do not show."""
+
+    most_sends = 3
 
     queue_s = 0.0
     """How long a task waits before it runs."""
@@ -73,11 +74,6 @@ class ArkVideo(ArkWords):
     def __init__(self) -> None:
         super().__init__()
         self._numbers = itertools.count(1)
-        self._callbacks = Callbacks()
-
-    def forget(self) -> None:
-        super().forget()
-        self._callbacks.clear()
 
     @operation("POST", TASKS, "create")
     def create(self, request: Request) -> Reply:
@@ -89,7 +85,7 @@ class ArkVideo(ArkWords):
         task = self.accept(asked, task_id=f"cgt-{time.strftime('%Y%m%d%H%M%S')}-{next(self._numbers):05}")
         task.ready_at += self.queue_s
         if url := asked.get("callback_url"):
-            self._announce(task, url)
+            self.announce(task, url, [("queued", task.accepted_at), ("running", task.accepted_at + self.queue_s)])
         return Reply(200, {"id": task.id})
 
     @operation("GET", f"{TASKS}/{{task_id}}", "look")
@@ -149,6 +145,9 @@ class ArkVideo(ArkWords):
             return "expired"
         return {"ready": "succeeded", "rejected": "failed"}.get(task.state, task.state)
 
+    def news(self, task: Task, state: str) -> dict[str, Any]:
+        return self.described(task, state or self.state(task))
+
     def described(self, task: Task, state: str) -> dict[str, Any]:
         """The task in this state, as Ark tells of it."""
         asked = task.asked
@@ -196,19 +195,6 @@ class ArkVideo(ArkWords):
         if models := request.query.get("filter.model"):
             tasks = [task for task in tasks if task.asked["model"] in models]
         return sorted(tasks, key=lambda task: (task.accepted_at, task.id), reverse=self.newest_first)
-
-    def _announce(self, task: Task, url: str) -> None:
-        """Call back at each change, in its order."""
-        changes = [("queued", task.accepted_at), ("running", task.accepted_at + self.queue_s)]
-        if task.fault is not Fault.NEVER:
-            changes.append(("", task.ready_at))
-        for state, when in changes:
-            self._callbacks.at(when, partial(self._call_back, task, url, state))
-
-    def _call_back(self, task: Task, url: str, state: str) -> None:
-        told = self.described(task, state or self.state(task))
-        if task.id in self.tasks and not task.is_canceled:
-            post(url, told, most=1 if state else 3)
 
     def _settled(self, request: Request) -> dict[str, Any]:
         """What was asked for, with Ark's own defaults. Raises Refused for anything that Ark would not take."""

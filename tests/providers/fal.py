@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import io
 import re
 import uuid
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
-from tests.providers.simulator import Reply, Request, Simulator, Task, operation
+from tests.providers.callbacks import CallingBack
+from tests.providers.simulator import Reply, Request, Task, operation
 
 _ENDPOINTS = {"v2.2/image-to-video"}
 _FIELDS = {"image_url", "prompt", "negative_prompt", "resolution", "duration", "seed"}
@@ -24,13 +27,20 @@ class _Invalid(Exception):
         self.field = field
 
 
-class FalSimulator(Simulator):
+class FalSimulator(CallingBack):
     name = "fal"
     key = "test-id:test-secret"
+    failed = "ERROR"
+    most_sends = 10
+    user_id = "github|1234567"
     addresses_from: str | None = None
     """Where the addresses in its answers lead to; None is where they should."""
     failure: Reply | None = None
     """The result of a request that failed for reasons of its own; None is a runner that was lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._signing_key = Ed25519PrivateKey.generate()
 
     def env(self) -> dict[str, str]:
         return {"VIDEO_PROVIDER": "pika", "PIKA_BASE_URL": self.url, "FAL_KEY": self.key}
@@ -54,6 +64,8 @@ class FalSimulator(Simulator):
         except _Invalid as wrong:
             return _detail(422, wrong.field, str(wrong), "value_error")
         task = self.accept(request.json, task_id=str(uuid.uuid4()))
+        if hooks:
+            self.announce(task, hooks[0])
         return Reply(200, {**self._addresses(task), "status": "IN_QUEUE", "queue_position": 0})
 
     @operation("GET", "/fal-ai/pika/requests/{request_id}/status", "look")
@@ -78,9 +90,12 @@ class FalSimulator(Simulator):
     def result(self, request: Request, request_id: str) -> Reply:
         if refusal := self._refusal(request, request_id):
             return refusal
-        match self.tasks[request_id].state:
+        return self._result(self.tasks[request_id])
+
+    def _result(self, task: Task) -> Reply:
+        match task.state:
             case "ready":
-                url, name = f"{self.url}/files/{request_id}.mp4", f"{request_id}.mp4"
+                url, name = f"{self.url}/files/{task.id}.mp4", f"{task.id}.mp4"
                 video = {"url": url, "content_type": "video/mp4", "file_name": name, "file_size": len(self.film)}
                 return Reply(200, {"video": video})
             case "rejected":
@@ -109,6 +124,29 @@ class FalSimulator(Simulator):
         if "Authorization" in request.headers:
             return Reply(403, b"no key is wanted here")
         return Reply(200, self.film, {"Content-Type": "video/mp4"})
+
+    @operation("GET", "/.well-known/jwks.json", "keys")
+    def keys(self, request: Request) -> Reply:
+        x = base64.urlsafe_b64encode(self._signing_key.public_key().public_bytes_raw()).decode().rstrip("=")
+        return Reply(200, {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": x}]})
+
+    def news(self, task: Task, state: str) -> dict[str, Any]:
+        addresses = self._addresses(task)
+        told = {name: addresses[name] for name in ("request_id", "gateway_request_id")}
+        result = self._result(task)
+        status = state or ("OK" if result.status == 200 else "ERROR")
+        told |= {"status": status, "payload": result.body}
+        return told if status == "OK" else {**told, "error": "Unexpected status code"}
+
+    def message_id(self, task: Task) -> str:
+        return task.id
+
+    def signed(self, _task: Task, message_id: str, at: int, body: bytes, *, is_forged: bool) -> dict[str, str]:
+        key = Ed25519PrivateKey.generate() if is_forged else self._signing_key
+        content = "\n".join([message_id, self.user_id, str(at), hashlib.sha256(body).hexdigest()]).encode()
+        told = {"Request-Id": message_id, "User-Id": self.user_id, "Timestamp": str(at)}
+        headers = {**told, "Signature": key.sign(content).hex()}
+        return {f"X-Fal-Webhook-{name}": value for name, value in headers.items()}
 
     def busy(self) -> Reply:
         return Reply(429, {"detail": "Too many requests"})

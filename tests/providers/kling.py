@@ -13,7 +13,8 @@ from typing import Any
 import jwt
 from PIL import Image
 
-from tests.providers.simulator import Reply, Request, Simulator, Task, operation
+from tests.providers.callbacks import SECRET, CallingBack, standard_signature
+from tests.providers.simulator import Reply, Request, Task, operation
 
 _LONG = set(range(3, 16))
 # Model: lengths, resolutions, what it takes for sound.
@@ -42,7 +43,7 @@ class _Invalid(Exception):
     pass
 
 
-class KlingSimulator(Simulator):
+class KlingSimulator(CallingBack):
     name = "kling"
     access_key = "test-access-key"
     secret_key = "test-secret-key-of-32-bytes-and-more"
@@ -51,6 +52,8 @@ class KlingSimulator(Simulator):
     rejected_words = "Failure to pass the risk control system"
     concurrent: int | None = None
     """How many may be in the making at once."""
+    wraps_legacy_news = False
+    """Whether a callback of v1 is what an answer is, or only what stands in it: both are documented."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,6 +65,7 @@ class KlingSimulator(Simulator):
             "VIDEO_PROVIDER": "kling",
             "KLING_BASE_URL": self.url,
             "KLING_API_KEY": self.key,
+            "KLING_WEBHOOK_SECRET": SECRET,
             "KLING_LEGACY_BASE_URL": self.url,
             "KLING_ACCESS_KEY": self.access_key,
             "KLING_SECRET_KEY": self.secret_key,
@@ -152,6 +156,18 @@ class KlingSimulator(Simulator):
     def no_model(self) -> Reply:
         return _error(404, 1203, "model is not supported")
 
+    def news(self, task: Task, state: str) -> dict[str, Any]:
+        if task.id not in self._legacy:
+            row = self._row(task)
+            return {**row, "status": state or row["status"]}
+        row = self._legacy_row(task)
+        row["task_status"] = state or row["task_status"]
+        return _enveloped(row) if self.wraps_legacy_news else row
+
+    def signed(self, task: Task, message_id: str, at: int, body: bytes, *, is_forged: bool) -> dict[str, str]:
+        is_legacy = task.id in self._legacy
+        return {} if is_legacy else standard_signature(message_id, at, body, is_forged=is_forged)
+
     # --- inside
 
     def _create(self, request: Request, check: Any, *, is_legacy: bool) -> Reply:
@@ -171,6 +187,9 @@ class KlingSimulator(Simulator):
         task = self.accept(body, task_id=str(next(self._numbers)))
         if is_legacy:
             self._legacy.add(task.id)
+        if url := body.get("options", body).get("callback_url"):
+            self.announce(task, url, [("submitted", task.accepted_at), ("processing", task.accepted_at)])
+        if is_legacy:
             return _ok(self._legacy_row(task) | {"task_status": "submitted"})
         return _ok({"id": task.id, "status": "submitted", "create_time": _ms(task.accepted_at), "update_time": 0})
 
@@ -329,7 +348,11 @@ def _ms(seconds: float) -> int:
 
 
 def _ok(found: Any) -> Reply:
-    return Reply(200, {"code": 0, "message": "SUCCEED", "request_id": "r1", "data": found})
+    return Reply(200, _enveloped(found))
+
+
+def _enveloped(found: Any) -> dict[str, Any]:
+    return {"code": 0, "message": "SUCCEED", "request_id": "r1", "data": found}
 
 
 def _error(status: int, code: int, words: str) -> Reply:

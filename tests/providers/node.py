@@ -7,14 +7,13 @@ import binascii
 import io
 import re
 import time
-from functools import partial
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from PIL import Image
 
-from tests.providers.callbacks import Callbacks, post
-from tests.providers.simulator import Fault, Reply, Request, Simulator, Task, operation
+from tests.providers.callbacks import SECRET, CallingBack, standard_signature
+from tests.providers.simulator import Fault, Reply, Request, Task, operation
 
 JOBS = "/v1/jobs"
 MODELS = {"video": "svd_img2vid", "image": "sd_turbo", "speech": "cosyvoice_mini"}
@@ -30,22 +29,14 @@ class _Wrong(Exception):
     """A request that a node does not take, by the field that is wrong."""
 
 
-class NodeSimulator(Simulator):
+class NodeSimulator(CallingBack):
     """`hands_in` puts the file into the answer; otherwise it is fetched."""
 
     name: ClassVar[str] = "node"
     hands_in = False
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._callbacks = Callbacks()
-
     def env(self) -> dict[str, str]:
-        return {"NODE_BASE_URL": self.url, "NODE_API_KEY": self.key}
-
-    def forget(self) -> None:
-        super().forget()
-        self._callbacks.clear()
+        return {"NODE_BASE_URL": self.url, "NODE_API_KEY": self.key, "NODE_WEBHOOK_SECRET": SECRET}
 
     @operation("POST", JOBS, "create")
     def create(self, request: Request) -> Reply:
@@ -62,7 +53,7 @@ class NodeSimulator(Simulator):
             return Reply(200, self.described(known))
         task = self.accept(asked, task_id=asked["id"])
         if url := asked.get("callback_url"):
-            self._callbacks.at(task.ready_at, partial(self._call_back, task, url))
+            self.announce(task, url)
         return Reply(202, self.described(task))
 
     @operation("GET", f"{JOBS}/{{job_id}}", "look")
@@ -104,9 +95,12 @@ class NodeSimulator(Simulator):
                 told["result"] = {"url": f"/files/{task.id}"}
         return told
 
-    def _call_back(self, task: Task, url: str) -> None:
-        if task.id in self.tasks:
-            post(url, self.described(task))
+    def news(self, task: Task, state: str) -> dict[str, Any]:
+        told = self.described(task)
+        return {**told, "status": state or told["status"]}
+
+    def signed(self, _task: Task, message_id: str, at: int, body: bytes, *, is_forged: bool) -> dict[str, str]:
+        return standard_signature(message_id, at, body, is_forged=is_forged)
 
     def busy(self) -> Reply:
         return error(429, "busy")

@@ -37,7 +37,7 @@ class Fault(StrEnum):
     DROPPED = "dropped"
     """Accepted, and the connection is closed without an answer."""
     LOST = "lost"
-    """Not accepted, and the connection is closed without an answer."""
+    """Not accepted, and the connection is closed without an answer. Of a callback: it is not sent."""
     MALFORMED = "malformed"
     """Accepted, and the answer is no JSON."""
     REJECTED = "rejected"
@@ -58,6 +58,14 @@ class Fault(StrEnum):
     """Of a download: the connection ends before the file does."""
     NEVER = "never"
     """Accepted, and never finished."""
+    FORGED = "forged"
+    """Of a callback: somebody else sends it."""
+    ALTERED = "altered"
+    """Of a callback: it was signed, and then told something else."""
+    STALE = "stale"
+    """Of a callback: it was signed long ago."""
+    REPEATED = "repeated"
+    """Of a callback: it comes twice."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +206,11 @@ class Simulator:
             self.tasks[task_id] = task
         return task
 
+    def next_fault(self, operation: str) -> Fault | None:
+        """The fault that this request of an operation is to meet."""
+        with self._lock:
+            return self._faults[operation].popleft() if self._faults[operation] else None
+
     def is_signed(self, request: Request) -> bool:
         """Whether the request carries the key."""
         return request.headers.get("Authorization") == f"Bearer {self.key}"
@@ -242,7 +255,7 @@ class Simulator:
                 continue
             with self._lock:
                 self.requests.append((name, request))
-                fault = self._faults[name].popleft() if self._faults[name] else None
+            fault = self.next_fault(name)
             self._at_hand.fault = fault
             reply = self._with(fault, lambda: getattr(self, attribute)(request, **match.groupdict()))  # noqa: B023
             if fault and reply and not isinstance(reply.body, bytes):

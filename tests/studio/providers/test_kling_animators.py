@@ -173,7 +173,8 @@ def test_units_become_money_where_the_card_knows_their_price(kling: Bench) -> No
     assert found.micros == 210_002, "1.5 units, and what is left of them is charged, too"
 
 
-def test_a_public_deployment_is_called_back(kling: Bench, simulator: KlingSimulator) -> None:
+def test_a_public_deployment_tells_its_address(kling: Bench, simulator: KlingSimulator) -> None:
+    simulator.is_prompt = False
     address = "https://huaban.example/api/webhook/kling/token"
     request = msgspec.structs.replace(kling.request(), callback_url=address)
     kling.animator.submit(request, idempotency_key=KEY)

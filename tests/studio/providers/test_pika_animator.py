@@ -71,7 +71,8 @@ def test_a_result_that_cannot_be_fetched_now_is_fetched_later(
     assert isinstance(pika.look(request_id), Made)
 
 
-def test_a_public_deployment_is_called_back(pika: Bench, simulator: FalSimulator) -> None:
+def test_a_public_deployment_tells_its_address(pika: Bench, simulator: FalSimulator) -> None:
+    simulator.is_prompt = False
     address = "https://huaban.example/api/webhook/pika/a.b?x=1&y=2"
     request = msgspec.structs.replace(pika.request(), callback_url=address)
     pika.animator.submit(request, idempotency_key=KEY)
