@@ -361,4 +361,6 @@ class Lookout:
             "wait_ms": {"$cond": [{"$eq": [{"$type": due}, "date"]}, {"$subtract": [due, "$wallTime"]}, None]},
             "canceled": f"${updated}.canceled",
         }
-        return [{"$match": {**ours, "$or": news}}, {"$project": told}]
+        # What is due later is no news: a look will have told it by then.
+        is_news = {"wait_ms": {"$not": {"$gte": 2_000 * LOOK_EVERY_S}}}
+        return [{"$match": {**ours, "$or": news}}, {"$project": told}, {"$match": is_news}]
