@@ -260,7 +260,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         for item in batch.items:
             by_queue[item.message.queue_name].append(item)
         for queue_name, items in by_queue.items():
-            self._store(queue_name, partial(store_many, items))
+            self._store(queue_name, partial(store_many, items), delays_ms={item.delay_ms for item in items})
 
     @property
     def collection_prefix(self) -> str:
@@ -431,7 +431,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if batch is not None and item.unique_key is None:
             batch.items.append(item)
             return item.message
-        return self._store(queue_name, partial(store, item), is_delayed=item.delay_ms > 0) or item.message
+        return self._store(queue_name, partial(store, item), delays_ms={item.delay_ms}) or item.message
 
     def _batch(self) -> _Batch | None:
         """The batch that what is sent now belongs to."""
@@ -440,7 +440,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         return batch if is_ours else None
 
     def _store(
-        self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T], *, is_delayed: bool = True
+        self, queue_name: str, write: Callable[[Collection[Any], ClientSession | None], T], *, delays_ms: set[float]
     ) -> T | None:
         """Write to a queue now, with the transaction around the caller, or with the ack of the message that is over."""
         queue, running = self.queues[queue_name], current_delivery()
@@ -449,8 +449,12 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             # No index is made here: a collection that changes after a transaction has begun cannot be written to in
             # it. Workers make them.
             written = write(queue, session)
-            on_commit(lambda: self.lookout.ring(queue_name, is_delayed=True))
+            on_commit(ring)
             return written
+
+        def ring() -> None:
+            for delay_ms in delays_ms:
+                self.lookout.ring(queue_name, delay_ms=delay_ms)
 
         if session := current_session():
             # With the driver's own errors, which say whether the transaction is worth another try.
@@ -461,7 +465,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         with driver_errors():
             self._ensure_indexes(queue_name)
             written = write(queue, None)
-        self.lookout.ring(queue_name, is_delayed=is_delayed)
+        ring()
         return written
 
     def _reschedule(self, running: Delivery, message: Message[Any], delay: int | None) -> None:
@@ -472,6 +476,7 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
             return
         try:
             repeat = documents.rescheduled(documents.body_of(message), delay_ms=delay)
+            running.delay_ms = delay or 0
         except Exception:
             running.outcome = documents.rejected("its repeat cannot be stored", keep_ms=self.dead_ttl_ms)
             raise
@@ -483,7 +488,6 @@ class MongoBroker(MongoDBBroker):  # type: ignore[misc]
         if current_delivery() is None:
             with driver_errors():
                 running.settle(repeat)
-            self.lookout.ring(running.queue_name, is_delayed=True)
 
     def _priority_of(self, message: Message[Any]) -> int:
         actor = self.actors.get(message.actor_name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Iterable, Iterator
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from broker.broker import MongoBroker
 
 PROMOTED_AT_ONCE = 256
+_ID_AND_DUE = {"_id": "$_id", "due": "$due"}
 MOST_RIVALS = 8
 """How many batches, at most, a claim may skip for the sake of others that claim at the same time."""
 FORGET_RIVALS = 0.1
@@ -130,15 +130,21 @@ class MongoConsumer(Consumer):
         if room <= 0 or self.broker.stopping.is_set() or self._must_wait():
             return False
         # Before the look, so that a message arriving during it is not slept through.
-        self.bell.silence()
+        rung = self.bell.silence()
         with driver_errors():
-            if self.bell.is_due():
-                self._promote_due()
-            is_found = self._claim(room)
-        if is_found:
-            # There may be more, and nobody rings for what was there before.
-            self.bell.ring()
-        return is_found
+            due = self._due(room, "$$ROOT") if rung.due else []
+            if not rung.ready and self._may_skip_the_line(due, room):
+                return self._claim(due)
+            self._promote(due if len(due) <= room else self._due(PROMOTED_AT_ONCE, _ID_AND_DUE))
+            return self._claim(self._look_ahead(room))
+
+    def _may_skip_the_line(self, due: list[Document], room: int) -> bool:
+        """Whether these may be claimed as they become ready: nobody waits in line, and all of them would be claimed.
+
+        Not where an actor is paused or a message has to run alone: who may go then is decided in line.
+        """
+        is_anyone_held_up = self.broker.lookout.paused.actors or any(map(self.broker.isolation.concerns, due))
+        return len(due) <= room and not is_anyone_held_up
 
     def _wait_for_room(self, deadline: float) -> int:
         """How many more messages may be claimed now; waits while it would be too few to be worth a claim."""
@@ -153,14 +159,16 @@ class MongoConsumer(Consumer):
             is_stopping=self.broker.stopping.is_set,
         )
 
-    def _claim(self, room: int) -> bool:
-        """Claim up to `room` messages in order. False when none was ready."""
-        found = self._together(self._look_ahead(room))
-        if not found:
+    def _claim(self, found: list[Document]) -> bool:
+        """Claim messages in this order. False when there are none."""
+        together = self._together(found)
+        if not together:
             return False
+        if len(together) < len(found):
+            self.bell.ring()
         claim = Claim(uuid4(), clock_s())
         with self._shelf.claiming(claim.token):
-            deliveries = [self._read(document, claim) for document in self._win(found, claim)]
+            deliveries = [self._read(document, claim) for document in self._win(together, claim)]
             # All of them or none: those of a claim that ended half way are strays.
             self._shelf.put([delivery for delivery in deliveries if delivery])
         self._hand_over()
@@ -168,6 +176,26 @@ class MongoConsumer(Consumer):
 
     def _win(self, found: list[Document], claim: Claim) -> list[Document]:
         """Lease these to this process; returns the ones that no rival was quicker to take."""
+        won = self.queue.bulk_write(self._leases(found, claim), ordered=False).matched_count
+        self._note_rivals(lost=len(found) - won, of=len(found))
+        if won in (0, len(found)):
+            return found[:won]
+        ours = {"state": State.CONSUMED, "lease.worker": self.broker.lease.worker_id, "lease.token": claim.token}
+        ids = set(self.queue.distinct("_id", ours))
+        return [document for document in found if document["_id"] in ids]
+
+    def _leases(self, found: list[Document], claim: Claim) -> list[UpdateOne | UpdateMany]:
+        """What leases messages that are either all ready or all due, unless something has happened to them since."""
+        worker_id = self.broker.lease.worker_id
+        if found[0]["state"] == State.DELAYED:
+            return [
+                UpdateOne(
+                    # It may have run and been delayed again.
+                    {"_id": document["_id"], "due": document["due"]},
+                    documents.claimed_when_due(worker_id, claim.token, seq=document["seq"]),
+                )
+                for document in found
+            ]
         # One that was run and repeated since it was read has a newer place in line, and another content.
         places = [seq for document in found if isinstance(seq := document.get("seq"), Timestamp)]
         unchanged = {
@@ -175,14 +203,7 @@ class MongoConsumer(Consumer):
             "state": State.QUEUED,
             "seq": {"$not": {"$gt": max(places, default=MaxKey())}},
         }
-        worker_id = self.broker.lease.worker_id
-        won = self.queue.update_many(unchanged, documents.claimed(worker_id, claim.token)).matched_count
-        self._note_rivals(lost=len(found) - won, of=len(found))
-        if won == len(found):
-            return found
-        ours = {"state": State.CONSUMED, "lease.worker": worker_id, "lease.token": claim.token}
-        ids = set(self.queue.distinct("_id", ours))
-        return [document for document in found if document["_id"] in ids]
+        return [UpdateMany(unchanged, documents.claimed(worker_id, claim.token))]
 
     def _hand_over(self) -> None:
         """Give the worker what was claimed, all at once.
@@ -213,7 +234,13 @@ class MongoConsumer(Consumer):
         """The first messages in line; beside rivals, those behind what they are likely to be claiming just now."""
         in_line = self.queue.find(self.broker.lookout.ready).sort(documents.IN_LINE).limit(room)
         behind = random.randint(0, self._rivals) * room  # noqa: S311 (no secret)
-        return (behind and list(in_line.clone().skip(behind))) or list(in_line)
+        found = list(in_line.clone().skip(behind)) if behind else []
+        is_from_the_front = not found
+        found = found or list(in_line)
+        if len(found) == room or not is_from_the_front:
+            # There may be more, and nobody rings for what was there before.
+            self.bell.ring()
+        return found
 
     def _note_rivals(self, *, lost: int, of: int) -> None:
         """Claimers that go for the same messages cost the server many times what claims cost, and win little."""
@@ -251,23 +278,34 @@ class MongoConsumer(Consumer):
             self.queue.update_one(mine, documents.rejected(f"unreadable, {error}", keep_ms=self.broker.dead_ttl_ms))
             return None
 
-    def _promote_due(self) -> None:
-        """Make due messages ready. The first delayed one tells the server's time and when to look again."""
-        head = self.queue.find_one(documents.IS_DELAYED, {"due": 1, "now": "$$NOW"}, sort=[("due", 1)])
-        if head and head["due"] <= head["now"]:
-            due = self.queue.find({"state": State.DELAYED, "due": {"$lte": head["now"]}}, {"due": 1}).sort("due", 1)
-            # `due` is asked for once more because it may have run and been delayed again since.
+    def _due(self, most: int, told: str | Document) -> list[Document]:
+        """What is told of the first due messages, and their places in line; one more than `most` if there are more.
+
+        The same look tells the server's time and when the next one is due.
+        """
+        is_due = {"$lte": ["$due", "$$NOW"]}
+        first = list(
+            self.queue.find(
+                documents.IS_DELAYED,
+                {"wait_ms": {"$subtract": ["$due", "$$NOW"]}, "due": {"$cond": [is_due, told, "$$REMOVE"]}},
+            )
+            .sort("due", 1)
+            .limit(most + 1)
+        )
+        due = [{**row["due"], "seq": documents.place_of(row["due"]["due"])} for row in first if "due" in row]
+        for row in first[min(len(due), most) :][:1]:
+            self.bell.expect_due(row["wait_ms"] / 1000)
+        return due
+
+    def _promote(self, due: list[Document]) -> None:
+        """Give due messages their places in line."""
+        if due:
             updates = [
-                UpdateOne({"_id": message["_id"], "due": message["due"]}, documents.promoted(message["due"]))
-                for message in due.limit(PROMOTED_AT_ONCE)
+                # It may have run and been delayed again, or another process may have been quicker.
+                UpdateOne({"_id": message["_id"], "due": message["due"]}, documents.promoted(message["seq"]))
+                for message in due
             ]
-            # Another process may have been quicker.
-            if updates:
-                self.queue.bulk_write(updates, ordered=False)
-            # There may be more of them.
-            self.bell.expect_due(0)
-        else:
-            self.bell.expect_due((head["due"] - head["now"]).total_seconds() if head else math.inf)
+            self.queue.bulk_write(updates, ordered=False)
 
     @contextmanager
     def _settling(self, message: Delivery) -> Iterator[None]:
@@ -289,8 +327,6 @@ class MongoConsumer(Consumer):
             # message would then stay under a lease that is renewed for as long as this process lives.
             raise ConnectionClosed(error) from error
         self._shelf.let_go(message)
-        if message.outcome is not self.broker.completed:
-            self.broker.lookout.ring(self.queue_name, is_delayed=True)
 
     def _give_back_claimed(self) -> None:
         """What cannot be given back now stays on the shelf, for the next consumer of this queue."""

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -62,6 +63,8 @@ class Delivery(MessageProxy):
         self.settled = False
         # What an ack has to write. Retries asks for a repeat before the ack, and the ack must write that and no end.
         self.outcome: documents.Outcome = broker.completed
+        self.delay_ms: float | None = None
+        """Where the outcome is a repeat: after how long."""
         self._writes: list[Write] = []
         self._last_word: documents.Outcome | None = None
         self.is_disowned = False
@@ -99,7 +102,7 @@ class Delivery(MessageProxy):
     def put_back(self) -> None:
         """Have it given back untouched, instead of run, by its ack; what middleware wants to store is dropped."""
         self.is_disowned = True
-        self.outcome = documents.given_back()
+        self.outcome, self.delay_ms = documents.given_back(), 0
 
     def disown(self) -> None:
         """Let go of a message that belongs to another worker by now: nothing is written for it any more."""
@@ -136,6 +139,8 @@ class Delivery(MessageProxy):
         if result.matched_count == 0:
             raise LeaseLost(f"the lease of message {self.message_id} ran out")
         on_commit(self._mark_settled)
+        if self.delay_ms is not None:
+            on_commit(partial(self.broker.lookout.ring, self.queue_name, delay_ms=self.delay_ms))
 
     def _finish(self, outcome: documents.Outcome) -> None:
         if not self._writes:
@@ -209,6 +214,7 @@ def reschedule_current(*, delay_ms: float, options: dict[str, Any] | None = None
     if delivery:
         body = documents.body_of(delivery.message.copy(options=options or {}))
         repeat = documents.rescheduled(body, delay_ms=delay_ms)
+        delivery.delay_ms = delay_ms
         if current_session():
             delivery.settle(repeat)
         else:

@@ -205,11 +205,15 @@ def revived(body: Document, *, priority: int) -> Document:
     }
 
 
-def promoted(due: datetime) -> Document:
-    """A delayed message that became ready. Its place in line is its due time, so one that repeats overtakes nobody."""
+def place_of(due: datetime) -> Timestamp:
+    """A delayed message's place in line. That is its due time, so one that repeats overtakes nobody."""
     moment = due.replace(tzinfo=UTC)
     # The counter of a timestamp says nothing but the order within its second.
-    seq = Timestamp(int(moment.timestamp()), 1 + moment.microsecond // 1000)
+    return Timestamp(int(moment.timestamp()), 1 + moment.microsecond // 1000)
+
+
+def promoted(seq: Timestamp) -> Document:
+    """A delayed message that became ready, at its place in line."""
     return {"$set": {"state": State.QUEUED, "seq": seq}, "$unset": {"due": ""}}
 
 
@@ -221,6 +225,12 @@ def hurried() -> Document:
 def claimed(worker: str, token: UUID) -> Document:
     """Leased to a worker, under a token that no other claim has."""
     return {"$set": {"state": State.CONSUMED, "lease": {"worker": worker, "token": token}}}
+
+
+def claimed_when_due(worker: str, token: UUID, *, seq: Timestamp) -> Document:
+    """The same of a delayed message, which would be ready now: its place in line is where it is given back to."""
+    leased = claimed(worker, token)
+    return {"$set": {**leased["$set"], "seq": seq}, "$unset": {"due": ""}}
 
 
 def given_back() -> Document:

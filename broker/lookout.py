@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from dramatiq.logging import get_logger
@@ -33,50 +33,74 @@ _NO_REPLICA_SET = 40573
 
 
 class Bell:
-    """Rings when one queue may have something to claim: now, or once its first delayed message is due."""
+    """Rings when one queue may have something to claim: ready ones now, or delayed ones once the first is due."""
 
     def __init__(self, idle: Event) -> None:
-        self._rung = Event()
+        self._changed = Condition()
         # What a queue holds before the first look is not known.
-        self._rung.set()
+        self._is_rung = True
         self._due_at = 0.0
         self._idle = idle
         self._is_waiting = False
         self._waited_at = -math.inf
 
     def ring(self) -> None:
-        self._rung.set()
+        """Tell that something may be ready."""
+        with self._changed:
+            self._is_rung = True
+            self._changed.notify_all()
 
-    def silence(self) -> None:
-        self._rung.clear()
+    def expect_due(self, wait_s: float) -> None:
+        """Ring in `wait_s` seconds, when a delayed message is due, unless another one is due before."""
+        due_at = time.monotonic() + wait_s
+        with self._changed:
+            if due_at < self._due_at:
+                self._due_at = due_at
+                self._changed.notify_all()
+
+    def silence(self) -> Rung:
+        """What it rings for, and for no longer. What comes from now on rings once more, so look after this."""
+        with self._changed:
+            # Who was busy elsewhere has heard nothing: the change stream may have been closed meanwhile.
+            rung = Rung(ready=self._is_rung or not self.has_listener(), due=self.is_due())
+            self._is_rung = False
+            if rung.due:
+                self._due_at = math.inf
+            return rung
 
     def mute(self) -> None:
         """Not to ring before the next look or the next change, whatever is due: nothing may be claimed just now."""
-        self._rung.clear()
-        self._due_at = math.inf
+        with self._changed:
+            self._is_rung = False
+            self._due_at = math.inf
 
     def is_ringing(self) -> bool:
-        return self._rung.is_set() or self.is_due()
-
-    def expect_due(self, wait_s: float) -> None:
-        """Ring in `wait_s` seconds, when the first delayed message is due; never, for infinity."""
-        self._due_at = time.monotonic() + wait_s
+        return self._is_rung or self.is_due()
 
     def is_due(self) -> bool:
         return time.monotonic() >= self._due_at
 
     def wait(self, deadline: float) -> None:
-        """Wait until it rings or the deadline, on the monotonic clock, has passed."""
-        if self._rung.is_set():
-            return
-        self._is_waiting = True
-        self._idle.set()
-        self._rung.wait(max(0.0, min(deadline, self._due_at) - time.monotonic()))
-        self._is_waiting, self._waited_at = False, time.monotonic()
+        """Wait until it rings, or what it expects has changed, or the deadline, on the monotonic clock, has passed."""
+        with self._changed:
+            if self._is_rung:
+                return
+            self._is_waiting = True
+            self._idle.set()
+            self._changed.wait(max(0.0, min(deadline, self._due_at) - time.monotonic()))
+            self._is_waiting, self._waited_at = False, time.monotonic()
 
     def has_listener(self) -> bool:
         """Whether somebody waits for it to ring, or did just now."""
         return self._is_waiting or time.monotonic() - self._waited_at < BUSY_AFTER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What a bell was ringing for."""
+
+    ready: bool
+    due: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +153,22 @@ class Lookout:
         bell.ring()
         return bell
 
-    def ring(self, queue_name: str, *, is_delayed: bool = False) -> None:
+    def ring(self, queue_name: str, *, delay_ms: float = 0) -> None:
         """Tell this process's own consumer of a queue, if there is one, of a message: the change stream may be closed.
 
-        A delayed one may be due before the one that is waited for.
+        It is ready, or will be after a delay, of which nobody need be woken before.
         """
         if bell := self._bells.get(queue_name):
-            if is_delayed:
-                bell.expect_due(0)
-            bell.ring()
+            if delay_ms:
+                bell.expect_due(delay_ms / 1000)
+            else:
+                bell.ring()
 
     def ring_all(self) -> None:
         """Let every consumer look: for messages, ready or due, or whether it is to stop."""
-        for queue_name in list(self._bells):
-            self.ring(queue_name, is_delayed=True)
+        for bell in list(self._bells.values()):
+            bell.expect_due(0)
+            bell.ring()
 
     def look(self) -> None:
         """Look at all queues of this process, if nobody did within the last second."""
@@ -309,7 +335,12 @@ class Lookout:
         if name == self._broker.controls.name or change.get("canceled"):
             self.look_soon()
         elif queue_name := self._queue_of.get(name):
-            self.ring(queue_name, is_delayed=change.get("state") == State.DELAYED)
+            bell = self._bells[queue_name]
+            if change.get("state") == State.DELAYED:
+                # Where it does not say when that is, one look will.
+                bell.expect_due((change.get("wait_ms") or 0) / 1000)
+            else:
+                bell.ring()
 
     def _changes(self) -> list[Document]:
         updated = "updateDescription.updatedFields"
@@ -323,9 +354,13 @@ class Lookout:
             *({"operationType": "update", f"{updated}.state": state} for state in _WAITING),
             {"operationType": "update", f"{updated}.canceled": True},
         ]
+        due = {"$ifNull": ["$fullDocument.due", f"${updated}.due"]}
         told = {
             "ns.coll": 1,
             "state": {"$ifNull": ["$fullDocument.state", f"${updated}.state"]},
+            "wait_ms": {"$cond": [{"$eq": [{"$type": due}, "date"]}, {"$subtract": [due, "$wallTime"]}, None]},
             "canceled": f"${updated}.canceled",
         }
-        return [{"$match": {**ours, "$or": news}}, {"$project": told}]
+        # What is due later is no news: a look will have told it by then.
+        is_news = {"wait_ms": {"$not": {"$gte": 2_000 * LOOK_EVERY_S}}}
+        return [{"$match": {**ours, "$or": news}}, {"$project": told}, {"$match": is_news}]

@@ -76,12 +76,14 @@ def store(item: Outgoing, queue: Collection[Any], session: ClientSession | None 
 
     Returns the message, or the living one that has its unique key.
     """
+    # A duplicate key would end the caller's transaction, so that looks first.
+    has_to_look = session is not None
     while True:
-        # A duplicate key would end the caller's transaction, so that looks first.
-        if session and (first := _holder_of_key(queue, item, session)):
-            return first
+        other, is_known = _stored(queue, item, session) if has_to_look else (None, False)
+        if other:
+            return other
         try:
-            if session and queue.find_one({"_id": item.id}, {"_id": 1}, session=session):
+            if is_known:
                 queue.update_one(item.of_finished, item.revival, session=session)
             elif item.delay_ms:
                 # Only an update can read the server's clock.
@@ -93,14 +95,7 @@ def store(item: Outgoing, queue: Collection[Any], session: ClientSession | None 
             if session:
                 raise
         # Stored before: by an earlier call whose answer was lost, long ago and finished since, or under its key.
-        if first := _holder_of_key(queue, item, session):
-            return first
-        try:
-            if item.unique_key is None or queue.find_one({"_id": item.id}, {"_id": 1}):
-                queue.update_one(item.of_finished, item.revival)
-                return item.message
-        except DuplicateKeyError:
-            continue
+        has_to_look = True
 
 
 def store_many(items: Sequence[Outgoing], queue: Collection[Any], session: ClientSession | None = None) -> None:
@@ -152,10 +147,11 @@ def _known(queue: Collection[Any], items: Sequence[Outgoing], session: ClientSes
     return {document["_id"] for document in found}
 
 
-def _holder_of_key(queue: Collection[Any], item: Outgoing, session: ClientSession | None) -> Message[Any] | None:
-    """The living message, other than this one, that has its unique key."""
-    if item.unique_key is None:
-        return None
-    other = {"unique_key": item.unique_key, "_id": {"$ne": item.id}}
-    document = queue.find_one(other, session=session)
-    return documents.message_of(document) if document else None
+def _stored(queue: Collection[Any], item: Outgoing, session: ClientSession | None) -> tuple[Message[Any] | None, bool]:
+    """The living message, other than this one, that has its unique key; and whether this one is stored."""
+    same: Document = {"_id": item.id}
+    if item.unique_key is not None:
+        same = {"$or": [same, {"unique_key": item.unique_key}]}
+    found = {document["_id"]: document for document in queue.find(same, session=session)}
+    is_known = found.pop(item.id, None) is not None
+    return next((documents.message_of(other) for other in found.values()), None), is_known
