@@ -5,7 +5,8 @@ A queue is a collection. A message is one document, from its sending until it ex
     _id         the message id
     msg         the message as Dramatiq's `Message.asdict()` gives it (the layout of dramatiq-mongodb)
     encoded     where BSON cannot hold the message: its bytes by Dramatiq's encoder; `msg` then lacks its arguments
-    state       DELAYED -> QUEUED -> CONSUMED -> DONE or REJECTED, see State
+    state       DELAYED -> QUEUED -> CONSUMED -> DONE or REJECTED, see State; from DELAYED straight to CONSUMED where
+                nobody stands in line when it is due
     priority    the actor's; a lower number goes first
     seq         the server's timestamp when it became ready: its place in line within its priority
     due         while DELAYED: when it becomes ready, on the server's clock

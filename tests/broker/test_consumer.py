@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,8 @@ from pymongo.database import Database
 from broker import MongoBroker, documents
 from broker.consumer import MongoConsumer
 from broker.delivery import Delivery
+from broker.lookout import Lookout
+from tests.broker.commands import Commands
 from tests.broker.conftest import MakeBroker, StartWorker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import Queue, message
@@ -47,6 +51,11 @@ def names(consumer: MongoConsumer, count: int) -> list[Any]:
         found.append(delivery.args[0])
         consumer.ack(delivery)
     return found
+
+
+def idle(consumer: MongoConsumer) -> None:
+    """Let it find that there is nothing, and wait to be told."""
+    eventually(lambda: next(consumer) is None and consumer.bell.has_listener())
 
 
 def test_idle_consumer_returns_none_after_its_timeout(consume: Consume) -> None:
@@ -202,11 +211,11 @@ def test_worker_runs_what_was_claimed_first_of_equal_priority(broker: MongoBroke
 def test_delayed_messages_run_in_the_order_of_their_due_times(
     broker: MongoBroker, consume: Consume, queue: Queue
 ) -> None:
-    # Apart by more than it can take to send them.
-    for minutes in (30, 10, 20, 0):
-        broker.enqueue(message("note", minutes), delay=1 + 60_000 * minutes)
-    queue.collection.update_many({}, [{"$set": {"due": {"$subtract": ["$due", 3_600_000]}}}])
-    assert names(consume(), 4) == [0, 10, 20, 30]
+    for second in (4, 2, 3, 1):
+        sent = broker.enqueue(message("note", second), delay=60_000)
+        due = {"$set": {"due": datetime(2020, 1, 1, second=second, tzinfo=UTC)}}
+        queue.collection.update_one({"_id": UUID(sent.message_id)}, due)
+    assert names(consume(), 4) == [1, 2, 3, 4]
 
 
 def test_more_messages_than_one_batch_become_due_at_once(
@@ -215,7 +224,124 @@ def test_more_messages_than_one_batch_become_due_at_once(
     monkeypatch.setattr("broker.consumer.PROMOTED_AT_ONCE", 2)
     for number in range(7):
         broker.enqueue(message("note", number), delay=1)
-    assert sorted(names(consume(), 7)) == list(range(7))
+    assert sorted(names(consume(prefetch=3), 7)) == list(range(7))
+
+
+@pytest.fixture
+def only_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer that knows no more than it has been told: no change stream, no look after the first."""
+    monkeypatch.setattr(Lookout, "start", lambda _lookout: None)
+    monkeypatch.setattr("broker.lookout.LOOK_EVERY_S", 3600)
+    monkeypatch.setattr("broker.lookout.BUSY_AFTER_S", 3600)
+
+
+@pytest.mark.usefixtures("only_told")
+def test_one_look_and_one_update_claim_what_is_due_and_tell_when_the_next_is(
+    make_broker: MakeBroker, consume: Consume, queue: Queue
+) -> None:
+    commands = Commands()
+    broker = make_broker(client={"event_listeners": [commands]})
+    broker.declare_queue("default")
+    consumer = consume(on=broker)
+    idle(consumer)
+    queue.collection.insert_one({"state": "DELAYED", "due": datetime.now(UTC) + timedelta(hours=1)})
+    sent = [broker.enqueue(message("note", number), delay=1) for number in range(3)]
+    for due in sent:
+        queue.make_due(due)
+    commands.sent.clear()
+    assert names(consumer, 3) == [0, 1, 2]
+    on_queue = [next(iter(command)) for command in commands.sent if "default" in command.values()]
+    assert on_queue == ["find", *["update"] * 4]  # the claim of all, and the ack of each
+    assert time.monotonic() < consumer.bell._due_at <= time.monotonic() + 3600
+
+
+@pytest.mark.usefixtures("only_told")
+def test_claim_that_left_room_is_followed_by_no_look(make_broker: MakeBroker, consume: Consume) -> None:
+    commands = Commands()
+    broker = make_broker(client={"event_listeners": [commands]})
+    broker.declare_queue("default")
+    consumer = consume(on=broker)
+    idle(consumer)
+    for number in range(3):
+        broker.enqueue(message("note", number))
+    commands.sent.clear()
+    assert names(consumer, 3) == [0, 1, 2]
+    assert next(consumer) is None
+    assert len(commands.named("find", on="default")) == 1
+
+
+@pytest.mark.usefixtures("only_told")
+def test_who_has_not_listened_looks_for_what_is_ready_before_what_is_due(
+    broker: MongoBroker, consume: Consume, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consumer = consume(prefetch=1)
+    idle(consumer)
+    waiting = message("note", "waiting")
+    queue.collection.insert_one(
+        {"_id": UUID(waiting.message_id), "state": "QUEUED", "seq": Timestamp(1, 1), "msg": waiting.asdict()}
+    )
+    broker.enqueue(message("note", "was due"), delay=1)
+    # As if the consumer had waited for room meanwhile: nothing that came was heard.
+    monkeypatch.setattr("broker.lookout.BUSY_AFTER_S", 0)
+    assert names(consumer, 2) == ["waiting", "was due"]
+
+
+@pytest.mark.usefixtures("only_told")
+def test_urgent_message_is_next_although_many_were_due_before(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    @dramatiq.actor(broker=broker, priority=-5)
+    def urgent(name: str) -> None: ...
+
+    consumer = consume(prefetch=2)
+    idle(consumer)
+    sent = [broker.enqueue(message("note", number), delay=60_000) for number in range(4)]
+    sent.append(urgent.send_with_options(args=("now",), delay=60_000))
+    for due in sent:
+        queue.make_due(due)
+    broker.lookout.ring("default", delay_ms=0.001)
+    assert names(consumer, 5) == ["now", 0, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("only_told")
+def test_message_claimed_when_it_was_due_is_given_back_to_its_place_in_line(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    consumer = consume()
+    idle(consumer)
+    sent = broker.enqueue(message(), delay=1)
+    due = queue.document(sent)["due"]
+    consumer.requeue([take(consumer)])
+    document = queue.document(sent)
+    assert (document["state"], document["seq"]) == ("QUEUED", documents.place_of(due))
+    assert "due" not in document
+
+
+@pytest.mark.usefixtures("only_told")
+def test_due_message_of_a_paused_actor_waits_in_line_and_keeps_nobody_waiting(
+    broker: MongoBroker, consume: Consume, queue: Queue
+) -> None:
+    broker.pause(actor="paused")
+    consumer = consume()
+    idle(consumer)
+    paused = broker.enqueue(message("paused"), delay=1)
+    broker.enqueue(message("note", "other"), delay=1)
+    assert names(consumer, 1) == ["other"]
+    assert next(consumer) is None
+    assert queue.state(paused) == "QUEUED"
+
+
+@pytest.mark.usefixtures("only_told")
+def test_due_message_on_its_last_life_is_claimed_alone(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
+    consumer = consume()
+    idle(consumer)
+    first, suspect = [broker.enqueue(message("note", name), delay=60_000) for name in ("first", "suspect")]
+    queue.collection.update_one({"_id": UUID(suspect.message_id)}, {"$set": {"crashes": 2}})
+    for due in (first, suspect):
+        queue.make_due(due)
+    broker.lookout.ring("default", delay_ms=0.001)
+    assert take(consumer).message_id == first.message_id
+    assert queue.state(suspect) == "QUEUED"
 
 
 def test_message_that_was_due_goes_before_those_sent_after(broker: MongoBroker, consume: Consume, queue: Queue) -> None:
@@ -238,16 +364,19 @@ def test_eta_is_taken_off_a_due_message(broker: MongoBroker, consume: Consume) -
     assert delivery.options == {"kept": 1}
 
 
-def test_message_is_claimed_by_one_of_many_rivals(broker: MongoBroker, make_broker: MakeBroker, queue: Queue) -> None:
+@pytest.mark.parametrize("delay", [None, 1, 400])
+def test_message_is_claimed_by_one_of_many_rivals(
+    broker: MongoBroker, make_broker: MakeBroker, queue: Queue, delay: int | None
+) -> None:
     for number in range(40):
-        broker.enqueue(message("note", number))
+        broker.enqueue(message("note", number), delay=delay)
     taken: list[int] = []
 
     def rival() -> None:
         own = make_broker()
         own.declare_queue("default")
         consumer = own.consume("default", prefetch=4, timeout=20)
-        while queue.collection.count_documents({"state": "QUEUED"}):
+        while queue.collection.count_documents({"state": {"$in": ["QUEUED", "DELAYED"]}}):
             while delivery := next(consumer):
                 taken.append(delivery.args[0])
                 consumer.ack(delivery)

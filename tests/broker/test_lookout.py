@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
 from dramatiq import Worker
 from pymongo.database import Database
 
-from broker import MongoBroker
+from broker import MongoBroker, documents
 from broker.consumer import MongoConsumer
-from broker.lookout import Bell, Lookout
+from broker.lookout import Bell, Lookout, Rung
 from tests.broker.conftest import MakeBroker
 from tests.broker.faults import FAULTY, FailCommand
 from tests.broker.queues import message
@@ -177,6 +179,35 @@ def test_queues_of_another_prefix_ring_no_bell(make_broker: MakeBroker, database
     database["a.b_other"].insert_one({"state": "QUEUED"})
     wait_for(other)
     assert not bell._is_rung
+
+
+@pytest.mark.usefixtures("_at_one_pace")
+def test_stream_tells_when_what_is_due_soon_is_due_and_leaves_the_rest_to_the_look(broker: MongoBroker) -> None:
+    broker.declare_queue("other")
+    queue, other = broker.queues["default"], broker.lookout.bell("other")
+    # Of a document of a few bytes the server tells that it was replaced.
+    body = documents.body_of(message())
+    queue.insert_many([{"_id": name, "state": "CONSUMED", **body} for name in ("late", "soon")])
+    bell = listen(broker)
+    other.silence()
+    queue.update_one({"_id": "late"}, documents.rescheduled(body, delay_ms=AN_HOUR_MS))
+    # Events come in order: once this one is here, the one before has been passed over.
+    broker.queues["other"].insert_one({"state": "QUEUED"})
+    wait_for(other)
+    assert bell._due_at == math.inf
+    queue.update_one({"_id": "soon"}, documents.rescheduled(body, delay_ms=100))
+    eventually(bell.is_due)
+    assert not bell._is_rung
+
+
+def test_bell_keeps_the_sooner_of_two_times_and_forgets_neither_what_comes_during_a_look() -> None:
+    bell = Bell(Event())
+    bell.silence()
+    bell.expect_due(0)
+    bell.ring()
+    bell.expect_due(60)
+    assert bell.silence() == Rung(ready=True, due=True)
+    assert not bell.is_ringing()
 
 
 def test_one_look_sees_all_queues(broker: MongoBroker) -> None:
