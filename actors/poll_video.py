@@ -48,9 +48,8 @@ def poll_video(job: Job) -> Outcome:
         _check_limit(job, submission, animator)
         return LookAgain(after_s=next_look_s(job, animator, found), progress=found.progress)
     return Done(
-        lambda session: studio.submissions.set_clip(
-            job, submission, found.location, micros=found.micros, session=session
-        ),
+        lambda session: studio.submissions.charge(submission, micros=found.micros, session=session),
+        clip=found.location,
         afterwards=lambda: free_slots(job),
     )
 

@@ -50,13 +50,14 @@ Save = Callable[[ClientSession], object]
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step is finished. `save` stores its output inside the settling transaction.
+    """The step is finished. `save` stores its output inside the settling transaction; `clip` is where a clip was found.
 
     `afterwards` tidies up once that is committed. It may fail, and is not made up for. `then_after_s`: how long the
     next step had better wait.
     """
 
     save: Save | None = None
+    clip: str | None = None
     afterwards: Callable[[], None] | None = None
     then_after_s: float = 0.0
 
@@ -158,12 +159,12 @@ def outcome_of(work: Callable[[Job], Outcome], job: Job) -> Outcome:
 def settle(job: Job, outcome: Outcome) -> None:
     """Store a step's outcome and what follows from it, all in one transaction. Raises JobMovedOn, LeaseLost."""
     match outcome:
-        case Done(save, afterwards, then_after_s):
-            moved = run_in_transaction(studio.client, lambda session: _advance(job, save, then_after_s, session))
+        case Done() as done:
+            moved = run_in_transaction(studio.client, lambda session: _advance(job, done, session))
             _note_time(job, moved)
-            if afterwards:
+            if done.afterwards:
                 with suppress(NotNow):
-                    afterwards()
+                    done.afterwards()
         case LookAgain(after_s, progress):
             if progress is not None:
                 report(job, progress)
@@ -208,14 +209,14 @@ def seconds_since(job: Job, moment: datetime) -> float:
     return (job.read_at - moment).total_seconds() if job.read_at else 0.0
 
 
-def _advance(job: Job, save: Save | None, then_after_s: float, session: ClientSession) -> Job:
-    if save:
-        save(session)
-    moved = studio.jobs.advance(job, outside_ms=stopwatch.outside_ms(), session=session)
+def _advance(job: Job, done: Done, session: ClientSession) -> Job:
+    if done.save:
+        done.save(session)
+    moved = studio.jobs.advance(job, outside_ms=stopwatch.outside_ms(), clip=done.clip, session=session)
     if moved is None:
         raise JobMovedOn
     if moved.status is JobStatus.RUNNING:
-        send_step(moved, after_s=then_after_s)
+        send_step(moved, after_s=done.then_after_s)
     complete_current()
     return moved
 
@@ -223,13 +224,8 @@ def _advance(job: Job, save: Save | None, then_after_s: float, session: ClientSe
 def _note_time(job: Job, moved: Job) -> None:
     """Remember how long the step took, for the estimates of later jobs."""
     ended_at = moved.finished_at or moved.step_started_at
-    if job.step_started_at is None or ended_at is None:
-        return
-    try:
+    if job.step_started_at and ended_at:
         studio.step_times.note(job, seconds=(ended_at - job.step_started_at).total_seconds())
-    except PyMongoError as error:
-        # The step is settled. An estimate more or less is not worth an error.
-        log.info("step_time_lost", reason=type(error).__name__)
 
 
 def _stop(job: Job, failure: Failure, status: JobStatus, session: ClientSession) -> None:

@@ -222,6 +222,7 @@ def _remember_earlier_ones(studio: Studio) -> None:
     job = from_document(studio.database["jobs"].find_one({}) or {}, Job)
     for _ in range(EARLIER_ONES):
         studio.step_times.note(msgspec.structs.replace(job, step=POLL_VIDEO.name), seconds=GENERATION_S)
+    studio.step_times.write()
 
 
 def _send(studio: Studio) -> dict[str, float]:

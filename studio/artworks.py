@@ -269,19 +269,21 @@ class Artworks:
             "provider": provider,
             "model": model,
         }
+        versions = {"$concatArrays": [{"$ifNull": ["$versions", []]}, [{"$literal": entry}]]}
+        # An old job that was retried adds its film behind the newer ones.
+        is_newest = {"$gte": [version, {"$max": "$versions.version"}]}
         self._collection.update_one(
             {"_id": artwork_id, "versions.job_id": {"$ne": job_id}},
-            change(
-                {"status": ArtworkStatus.READY},
-                **{"$push": {"versions": {"$each": [entry], "$sort": {"version": 1}}}},
-            ),
-            session=session,
-        )
-        # An old job that was retried adds its film behind the newer ones.
-        newer = {"$elemMatch": {"version": {"$gt": version}}}
-        self._collection.update_one(
-            {"_id": artwork_id, "versions": {"$not": newer}},
-            {"$set": {"video_asset_id": video_asset_id}},
+            [
+                {
+                    "$set": {
+                        "status": ArtworkStatus.READY,
+                        "versions": {"$sortArray": {"input": versions, "sortBy": {"version": 1}}},
+                        "video_asset_id": {"$cond": [is_newest, {"$literal": video_asset_id}, "$video_asset_id"]},
+                        "updated_at": "$$NOW",
+                    }
+                }
+            ],
             session=session,
         )
 

@@ -14,7 +14,7 @@ from studio.keys import object_key
 from studio.language import language_of
 from studio.media_assets import Kind, MediaAsset
 from studio.pipelines import JobKind
-from studio.providers import AnimationRequest, ClipFormat, ClipWishes
+from studio.providers import AnimationRequest, ClipWishes
 from studio.records import is_new_id
 from studio.studio import Studio
 
@@ -226,31 +226,21 @@ def end_canceled(studio: Studio, job: Job, session: ClientSession) -> Job | None
     return canceled
 
 
-def drawing_ratio(studio: Studio, job: Job) -> float:
-    """Width by height of the drawing of a job; 4:3 where it is not known."""
-    return ratio_of(drawing_of(studio, artwork_of(studio, job)))
-
-
 def ratio_of(drawing: MediaAsset) -> float:
     return drawing.width / drawing.height if drawing.width and drawing.height else 4 / 3
 
 
-def animation_request(
-    studio: Studio, job: Job, wanted: ClipFormat | None = None, callback_url: str | None = None
-) -> AnimationRequest:
-    """All that an animator needs to know for a job's film."""
-    artwork = artwork_of(studio, job)
+def animation_request(studio: Studio, job: Job, artwork: Artwork, drawing: MediaAsset) -> AnimationRequest:
+    """All that an animator needs to know for a job's film, but in which format it is to be made."""
     recording = recording_of(studio, artwork)
     words = artwork.words
     return AnimationRequest(
-        drawing_key=drawing_of(studio, artwork).key,
+        drawing_key=drawing.key,
         voice_key=recording.key if recording and not recording.silent else None,
         folder=object_key(job.owner, job.artwork_id, "render", job.version, ""),
         title=artwork.title,
         prompt=words.prompt if words else artwork.title,
         language=words.language if words else language_of(artwork.story, artwork.title),
-        format=wanted,
-        callback_url=callback_url,
     )
 
 

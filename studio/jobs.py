@@ -352,12 +352,21 @@ class Jobs:
             now=("started_at", "step_started_at"),
         )
 
-    def advance(self, job: Job, *, outside_ms: int, session: ClientSession) -> Job | None:
-        """On to the next step of the plan, or to success after the last one."""
+    def advance(self, job: Job, *, outside_ms: int, clip: str | None = None, session: ClientSession) -> Job | None:
+        """On to the next step of the plan, or to success after the last one.
+
+        `clip`: where the clip is that its paid call has come to.
+        """
+        found: Document = {}
+        if clip is not None and job.submission:
+            # Calls are only ever added, behind the others.
+            found[f"submissions.{job.submissions.index(job.submission)}.clip"] = clip
         following = pipelines.next_step(job.steps, job.step)
         if following is None:
-            return self._finish(job, {"status": JobStatus.SUCCEEDED, "progress": 100}, outside_ms, session=session)
+            ended: Document = {"status": JobStatus.SUCCEEDED, "progress": 100}
+            return self._finish(job, {**ended, **found}, outside_ms, session=session)
         fields = {
+            **found,
             "step": following,
             "step_progress": 0,
             "progress": pipelines.progress_at(job.steps, following, 0.0),

@@ -8,21 +8,30 @@ more. Times are kept by kind of job, step and provider: another provider, anothe
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from threading import Lock, Timer
 
+import structlog
+from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from studio.jobs import LIVE, Job, JobStatus
 from studio.pipelines import STEPS
 from studio.providers import Providers
 from studio.reads import Loops, Read, Reads
-from studio.records import Documents, Record
+from studio.records import Document, Documents, Record
 
 KEEP = 50
 """Times of a step. Enough for a median, few enough to follow a deployment that changes."""
 FEWEST = 3
 """Fewer are no history."""
+WRITTEN_AFTER_S = 5.0
+"""How long times are gathered."""
+
+log = structlog.get_logger("studio")
 
 _FIELDS = ["kind", "step", "provider", "seconds", "created_at", "updated_at"]
 
@@ -44,30 +53,36 @@ class StepTime(Record, frozen=True, kw_only=True):
 
 class StepTimes:
     def __init__(self, collection: Documents, loops: Loops, providers: Providers) -> None:
-        # Every step of every job writes here, and nobody misses a time that a failover takes back.
+        # Nobody misses a time that a failover takes back.
         self._collection = collection.with_options(write_concern=WriteConcern(w=1))
         self._reads = Reads(collection, loops, StepTime)
         self._providers = providers
+        self._lock = Lock()
+        self._gathered: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
 
     def note(self, job: Job, *, seconds: float) -> None:
-        """Add the time of the step that a job was at."""
-        provider = self.provider_of(job, job.step)
-        told = {"kind": job.kind, "step": job.step, "provider": provider}
-        times = {"$concatArrays": [{"$ifNull": ["$seconds", []]}, [round(seconds, 3)]]}
-        self._collection.update_one(
-            {"_id": _key(job, job.step, provider)},
-            [
-                {
-                    "$set": {
-                        **{name: {"$literal": value} for name, value in told.items()},
-                        "seconds": {"$slice": [times, -KEEP]},
-                        "created_at": {"$ifNull": ["$created_at", "$$NOW"]},
-                        "updated_at": "$$NOW",
-                    }
-                }
-            ],
-            upsert=True,
-        )
+        """Have the time of the step that a job was at written before long."""
+        key = (job.kind.value, job.step, self.provider_of(job, job.step))
+        with self._lock:
+            is_first = not self._gathered
+            self._gathered[key].append(round(seconds, 3))
+        if is_first:
+            timer = Timer(WRITTEN_AFTER_S, self.write)
+            timer.daemon = True
+            timer.start()
+
+    def write(self) -> None:
+        """Write what was gathered so far. Without the database it is lost."""
+        with self._lock:
+            gathered, self._gathered = self._gathered, defaultdict(list)
+        writes = [
+            UpdateOne({"_id": "/".join(key)}, _adding(*key, seconds), upsert=True) for key, seconds in gathered.items()
+        ]
+        if writes:
+            try:
+                self._collection.bulk_write(writes, ordered=False)
+            except PyMongoError as error:
+                log.info("step_times_lost", reason=type(error).__name__)
 
     def list_all(self) -> Read[list[StepTime]]:
         """One per kind, step and provider that this deployment has seen."""
@@ -119,6 +134,21 @@ class History:
             return None
         # In sorted times the median lies in the middle; of an even number, between two.
         return (seconds[(first + end - 1) // 2] + seconds[(first + end) // 2]) / 2 - spent
+
+
+def _adding(kind: str, step: str, provider: str, seconds: list[float]) -> list[Document]:
+    told = {"kind": kind, "step": step, "provider": provider}
+    times = {"$concatArrays": [{"$ifNull": ["$seconds", []]}, seconds]}
+    return [
+        {
+            "$set": {
+                **{name: {"$literal": value} for name, value in told.items()},
+                "seconds": {"$slice": [times, -KEEP]},
+                "created_at": {"$ifNull": ["$created_at", "$$NOW"]},
+                "updated_at": "$$NOW",
+            }
+        }
+    ]
 
 
 def _key(job: Job, step: str, provider: str) -> str:

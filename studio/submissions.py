@@ -250,11 +250,8 @@ class Submissions:
         self._note(job, submission, (SubmissionState.SENDING, SubmissionState.ACCEPTED), fields, session)
         self._ledger.settle(submission.id, micros, session=session)
 
-    def set_clip(
-        self, job: Job, submission: Submission, clip: str, *, micros: int | None = None, session: ClientSession
-    ) -> None:
-        """Store where the finished clip is; it is paid for."""
-        self._note(job, submission, (SubmissionState.ACCEPTED,), {"clip": clip}, session)
+    def charge(self, submission: Submission, *, micros: int | None = None, session: ClientSession) -> None:
+        """Enter that what was accepted is there, and so is paid for; the job itself tells where."""
         if not submission.is_free:
             self._ledger.settle(submission.id, micros, session=session)
 

@@ -176,6 +176,11 @@ def kept(gate: Gate, verdict: Verdict, *, ticket: str) -> Place:
     )
 
 
+def has_places(gate: Gate, now: datetime) -> bool:
+    """Whether a place may be kept for somebody: each was given before the end of the line, and is kept for a while."""
+    return now < gate.line_at + timedelta(seconds=PLACE_KEPT_S)
+
+
 def place_id(gate_id: str, ticket: str) -> str:
     return f"{gate_id} {ticket}"
 

@@ -126,12 +126,12 @@ class Gates:
     def _enter(self, gate_id: str, per_minute: int | None, ticket: str, caller: str) -> None:
         """Go, or be told when to come again. Raises NotNow, Away."""
 
-        def judge(gate: Gate, now: datetime) -> tuple[Gate, tuple[Gate, Verdict, datetime]]:
+        def judge(gate: Gate, now: datetime) -> tuple[Gate, tuple[Gate, Verdict, datetime, Place | None]]:
+            place = self._place(gate_id, ticket) if rules.has_places(gate, now) else None
             changed, verdict = come(gate, now, per_minute=per_minute, place=place, caller=caller)
-            return changed, (changed, verdict, now)
+            return changed, (changed, verdict, now, place)
 
-        place = self._place(gate_id, ticket)
-        gate, verdict, now = self._change(gate_id, judge)
+        gate, verdict, now, place = self._change(gate_id, judge)
         if verdict.goes:
             if place:
                 self._places.delete_one({"_id": place.id})

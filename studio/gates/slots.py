@@ -103,10 +103,13 @@ class Slots:
         if limits.concurrent is None:
             return True
         account = f"{provider}/{capability}"
-        if self._keep(account, holder, for_s):
+        first = self._first(account)
+        is_his_turn = first is None or first["holder"] == holder
+        if is_his_turn and self._claim(account, limits.concurrent, holder, for_s):
+            if first:
+                self._waiters.delete_one({"_id": first["_id"]})
             return True
-        if self._is_first(account, holder) and self._claim(account, limits.concurrent, holder, for_s):
-            self._waiters.delete_one({"_id": f"{account} {holder}"})
+        if self._keep(account, holder, for_s):
             return True
         self._wait(account, holder, wake)
         # One may have become free before he stood in the line, where nobody saw him.
@@ -114,12 +117,16 @@ class Slots:
         return self._keep(account, holder, for_s)
 
     def free(self, holder: str) -> None:
-        """What somebody held or waited for is not needed any more; whoever waits longest is woken."""
-        for slot in self._slots.find({"holder": holder}):
-            mine = {"_id": slot["_id"], "holder": holder}
-            if self._slots.update_one(mine, _FREED).modified_count:
-                self._hand_over(slot["account"], slot["limit"])
-        self._waiters.delete_many({"holder": holder})
+        """What somebody held or waited for is not needed any more; whoever waits longest is woken.
+
+        It is one slot, or one place in a line. Were there ever more, the sweep would free the rest when his work has
+        ended.
+        """
+        slot = self._slots.find_one_and_update({"holder": holder}, _FREED)
+        if slot is None:
+            self._waiters.delete_many({"holder": holder})
+            return
+        self._hand_over(slot["account"], slot["limit"])
 
     def list_holders(self) -> list[str]:
         """Everybody who holds a slot or waits for one."""
@@ -141,10 +148,9 @@ class Slots:
         longer = {"$max": ["$until", _in_seconds(for_s)]}
         return self._slots.update_one(mine, [{"$set": {"until": longer}}]).matched_count > 0
 
-    def _is_first(self, account: str, holder: str) -> bool:
-        """Nobody waits, or nobody longer than he."""
-        first = self._waiters.find_one({"account": account}, sort=_LINE)
-        return first is None or first["holder"] == holder
+    def _first(self, account: str) -> Document | None:
+        """Who waits longest, if anybody does."""
+        return self._waiters.find_one({"account": account}, sort=_LINE)
 
     def _claim(self, account: str, limit: int, holder: str, for_s: float) -> bool:
         """Give somebody a slot that is free; True as well where he has one."""
@@ -177,7 +183,7 @@ class Slots:
 
     def _hand_over(self, account: str, limit: int, *, besides: str = "") -> None:
         """Give what is free to those who wait longest, and wake them, `besides` one who is awake."""
-        while first := self._waiters.find_one({"account": account}, sort=_LINE):
+        while first := self._first(account):
             if not self._claim(account, limit, first["holder"], HANDED_OVER_FOR_S):
                 return
             # Afterwards: if this process dies in between, the next one that hands over finds that he has one.

@@ -234,16 +234,19 @@ def canceling(product: Product, film: Ordered) -> Ordered:
     # As if its submit step had stored it.
     at_submit = {"step": "submit_video"}
     studio.database["jobs"].update_one({"_id": job.id}, {"$set": at_submit})
-    from studio.films import animation_request
+    from studio.films import animation_request, artwork_of, drawing_of
     from studio.providers import Capability
     from studio.submissions import Intent
+
+    artwork = artwork_of(studio, job)
+    request = animation_request(studio, job, artwork, drawing_of(studio, artwork))
 
     def store_call(session: Any) -> None:
         intent = Intent(
             provider="fake",
             capability=Capability.ANIMATOR,
             is_free=False,
-            request=animation_request(studio, job),
+            request=request,
         )
         submission = studio.submissions.open(film.load(), intent, session=session)
         assert submission is not None

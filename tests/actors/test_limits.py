@@ -14,7 +14,7 @@ from broker.stats import states
 from studio.providers import Pending
 from studio.providers.cards import Card, ClipModel, ClipOffer, PictureLimits
 from studio.step_times import History
-from tests.product import Product, new_artwork
+from tests.product import Product, forget_step_times, new_artwork
 from tests.studio.test_step_times import history, job_at
 from tests.waiting import eventually
 
@@ -45,7 +45,7 @@ def offering(product: Product, monkeypatch: pytest.MonkeyPatch) -> Offering:
 def _without_history(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     from actors import looking
 
-    product.studio.database["step_times"].delete_many({})
+    forget_step_times(product)
     monkeypatch.setattr(looking, "_history", looking._Believed())
 
 

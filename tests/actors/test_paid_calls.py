@@ -19,7 +19,7 @@ from broker import run_in_transaction
 from studio import films
 from studio.errors import NotNow, OutcomeUnknown
 from studio.jobs import Failure, Job, JobStatus
-from studio.providers import Capability, fuse
+from studio.providers import AnimationRequest, Capability, fuse
 from studio.providers.api import Api
 from studio.providers.cards import Card, ClipModel, ClipOffer, PictureLimits, TextModel, TextOffer
 from studio.submissions import Intent, Submission, SubmissionState
@@ -52,15 +52,24 @@ class Film:
     def store(self, work: Callable[[ClientSession], Any]) -> Any:
         return run_in_transaction(self.product.studio.client, work)
 
+    def request(self) -> AnimationRequest:
+        studio, job = self.product.studio, self.load()
+        artwork = films.artwork_of(studio, job)
+        return films.animation_request(studio, job, artwork, films.drawing_of(studio, artwork))
+
     def intend(self, name: str = "fake", unsent: Submission | None = None) -> Submission:
         from actors.paid_calls import intend
 
         job = self.load()
 
         def intent() -> Intent:
-            request = films.animation_request(self.product.studio, job)
             return Intent(
-                provider=name, capability=Capability.ANIMATOR, currency="USD", micros=7, is_free=False, request=request
+                provider=name,
+                capability=Capability.ANIMATOR,
+                currency="USD",
+                micros=7,
+                is_free=False,
+                request=self.request(),
             )
 
         return intend(job, name, unsent, intent)
@@ -283,7 +292,7 @@ def test_a_worker_that_dies_after_it_has_noted_a_failure_leaves_its_cause(film: 
 def test_a_clip_is_fetched_also_when_the_recording_was_removed_meanwhile(film: Film) -> None:
     from actors.capture_video import voice_of
 
-    request = replace(films.animation_request(film.product.studio, film.load()), voice_key="gone")
+    request = replace(film.request(), voice_key="gone")
     with voice_of(replace(film.intend(), request=request)) as voice:
         assert voice is None
 

@@ -15,7 +15,7 @@ from studio.jobs import JobStatus
 from studio.language import Language
 from studio.providers import PaidCall, Words
 from studio.providers.local_writer import LocalWriter
-from tests.product import Product, new_artwork
+from tests.product import Product, forget_step_times, new_artwork
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("worker")
@@ -48,9 +48,14 @@ def test_what_a_film_took_is_remembered_and_counted(client: Client, drawing: Pat
     from actors import roll_up_statistics
 
     studio = product.studio
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)
     job = film(client, drawing)
-    eventually(lambda: len(studio.step_times.list_all().now()) == len(job["steps"]))
+
+    def are_all_known() -> bool:
+        studio.step_times.write()
+        return len(studio.step_times.list_all().now()) == len(job["steps"])
+
+    eventually(are_all_known)
     times = {time.step: time for time in studio.step_times.list_all().now()}
     assert set(times) == {step["name"] for step in job["steps"]}
     assert (times["poll_video"].provider, times["analyze"].provider) == ("fake", "local")

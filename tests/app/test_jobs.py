@@ -15,7 +15,7 @@ from studio.jobs import LiveJobExists
 from tests.app.problems import problem_of
 from tests.app.traces import Traces
 from tests.app.uploads import picture, put
-from tests.product import Product, new_artwork
+from tests.product import Product, forget_step_times, new_artwork
 from tests.studio import made
 from tests.waiting import eventually
 
@@ -386,7 +386,7 @@ def test_a_job_tells_how_long_it_may_take_once_others_have_shown_it(
 ) -> None:
     monkeypatch.setattr("app.forecasts.KEEP_HISTORY_S", 0.0)
     studio = product.studio
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)
     ordered = order(http, artworkId=artwork_id).json()
     assert ordered["etaS"] is None, "nothing is known yet"
     job = studio.jobs.load(ordered["jobId"])
@@ -394,6 +394,7 @@ def test_a_job_tells_how_long_it_may_take_once_others_have_shown_it(
     for step in job.steps:
         for seconds in (9.0, 10.0, 50.0):
             studio.step_times.note(msgspec.structs.replace(job, step=step), seconds=seconds)
+    studio.step_times.write()
     path = f"/generation/jobs/{job.id}"
     assert http.get(path).json()["etaS"] == 10 * len(job.steps)
     started = run_in_transaction(studio.client, lambda session: studio.jobs.start(job, session=session))
@@ -402,4 +403,4 @@ def test_a_job_tells_how_long_it_may_take_once_others_have_shown_it(
     view = http.get(path).json()
     assert view["startedAt"]
     assert view["queuePosition"] is None
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)

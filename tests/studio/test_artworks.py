@@ -88,3 +88,27 @@ def test_a_drawing_that_was_exchanged_cannot_be_held(
     assert held(), "the story is another matter"
     change(cover_asset_id="another")
     assert not held()
+
+
+def test_the_newest_film_is_shown_whenever_it_comes(
+    product: Product, artwork: Artwork, change: Callable[..., Artwork]
+) -> None:
+    def add(version: int) -> Artwork:
+        told: dict[str, Any] = {
+            "job_id": f"job {version}",
+            "video_asset_id": f"film {version}",
+            "at": artwork.created_at,
+        }
+        artworks = product.studio.artworks
+        run_in_transaction(
+            product.studio.client,
+            lambda session: artworks.add_version(artwork.id, version=version, session=session, **told),
+        )
+        return change()
+
+    assert add(2).video_asset_id == "film 2"
+    assert add(1).video_asset_id == "film 2", "it was retried, and is older"
+    change(video_asset_id="film 1")
+    assert add(1).video_asset_id == "film 1", "what was chosen stays, and one job adds one film"
+    assert [version.version for version in add(3).versions] == [1, 2, 3]
+    assert change().video_asset_id == "film 3"

@@ -5,7 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from studio.gates import Gate, Place
-from studio.gates.gate import OPEN_FOR_AT_MOST_S, Verdict, answered, come, failed, gone, kept, shut
+from studio.gates.gate import (
+    OPEN_FOR_AT_MOST_S,
+    PLACE_KEPT_S,
+    Verdict,
+    answered,
+    come,
+    failed,
+    gone,
+    has_places,
+    kept,
+    shut,
+)
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 GATE = Gate(id="ark/animator/calls")
@@ -152,3 +163,15 @@ def test_what_a_provider_says_about_when_to_come_again_is_kept_to() -> None:
     for _ in range(4):
         gate = failed(gate, NOW, caller="somebody", for_s=25)
     assert (gate.is_open, gate.shut_until) == (True, at(25))
+
+
+def test_places_are_looked_for_as_long_as_one_is_kept() -> None:
+    gate, _ = comes(GATE, 0, per_minute=1)
+    assert not has_places(gate, NOW), "nobody came too early yet"
+    gate, verdict = comes(gate, 1, per_minute=1)
+    assert verdict.is_placed
+    gate = shut(gate, at(2), for_s=30)
+    place = kept(gate, verdict, ticket="somebody")
+    assert has_places(gate, at(2))
+    assert has_places(gate, place.expires_at - timedelta(milliseconds=1))
+    assert not has_places(gate, gate.line_at + timedelta(seconds=PLACE_KEPT_S))

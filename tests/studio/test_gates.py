@@ -195,6 +195,14 @@ def test_a_hundred_looks_at_a_provider_that_is_well_cost_hardly_a_command(
     assert len(commands.among("find", "hello", "update", "findAndModify")) <= 2
 
 
+def test_at_a_pace_that_nobody_is_too_fast_for_no_places_are_looked_for(product: Product, provider: str) -> None:
+    commands, limits = Commands(), Limits(per_minute=60_000)
+    with elsewhere(product, commands) as others:
+        for _ in range(10):
+            call(others, provider, limits)
+    assert commands.among("find", "update", "delete") == ["find", "update"] * 10
+
+
 def test_what_a_call_met_outlives_a_database_that_is_away(product: Product, provider: str) -> None:
     class Broken(Gates):
         def _change(self, *_: object) -> object:

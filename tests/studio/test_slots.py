@@ -4,11 +4,14 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pymongo import MongoClient
 
 from studio.gates import Slots
 from studio.providers.cards import Limits
 from studio.providers.interfaces import Capability
+from studio.records import Document
 from tests.product import Product
+from tests.studio.commands import Commands
 
 LIMITS = Limits(concurrent=3)
 
@@ -44,6 +47,20 @@ def held(product: Product, provider: str) -> int:
     return product.studio.database["slots"].count_documents(
         {"account": f"{provider}/animator", "is_held": True, "$expr": {"$gt": ["$until", "$$NOW"]}}
     )
+
+
+def test_where_nobody_waits_a_slot_is_taken_and_freed_in_two_commands_each(product: Product, provider: str) -> None:
+    commands, settings = Commands(), product.studio.settings
+    client: MongoClient[Document]
+    with MongoClient(settings.mongodb_uri, event_listeners=[commands]) as client:
+        slots = Slots(client[settings.mongodb_db])
+        for holder in "abc":
+            take(slots, provider, holder)
+        free(slots, provider, "b")
+        commands.names.clear()
+        assert take(slots, provider, "d")
+        free(slots, provider, "d")
+    assert commands.among("find", "update", "delete", "findAndModify") == ["find", *["findAndModify"] * 2, "find"]
 
 
 def test_where_no_limit_is_set_nothing_is_stored(product: Product, slots: Slots, provider: str) -> None:
@@ -115,3 +132,9 @@ def test_those_who_hold_and_those_who_wait_can_be_listed(slots: Slots, provider:
         take(slots, provider, name)
     assert {f"{provider} {name}" for name in "abcd"} <= set(slots.list_holders())
     assert slots.count()[f"{provider}/animator"] == (3, 1)
+
+
+def test_whoever_has_a_slot_keeps_it_while_others_wait(slots: Slots, provider: str) -> None:
+    assert [take(slots, provider, name) for name in "abcd"] == [True] * 3 + [False]
+    assert take(slots, provider, "a")
+    assert not take(slots, provider, "e")

@@ -4,13 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from pymongo.collection import Collection
+from pymongo.errors import AutoReconnect
 
+from studio import step_times
 from studio.jobs import Job, JobStatus
 from studio.pipelines import ANALYZE, PLANS, POLL_VIDEO, SUBMIT_VIDEO, JobKind
 from studio.providers import AnimationRequest
 from studio.step_times import KEEP, History, StepTime
 from studio.submissions import Submission, SubmissionState
-from tests.product import Product
+from tests.product import Product, forget_step_times
+from tests.waiting import eventually
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SUBMISSION = Submission(
@@ -94,25 +98,54 @@ def test_fewer_than_three_times_are_no_history(times: list[float], product: Prod
 
 def test_a_clip_is_timed_by_the_provider_it_was_asked_of(product: Product) -> None:
     studio = product.studio
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)
     asked_elsewhere = msgspec.structs.replace(job_at(POLL_VIDEO.name), submissions=[SUBMISSION])
     for job in (asked_elsewhere, job_at(POLL_VIDEO.name), job_at(SUBMIT_VIDEO.name), job_at(ANALYZE.name)):
         studio.step_times.note(job, seconds=1.0)
+    studio.step_times.write()
     assert {time.id for time in studio.step_times.list_all().now()} == {
         "video/poll_video/elsewhere",
         "video/poll_video/fake",
         "video/submit_video/fake",
         "video/analyze/local",
     }
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)
 
 
 def test_only_the_newest_times_are_kept(product: Product) -> None:
     studio = product.studio
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)
     for seconds in range(KEEP + 3):
         studio.step_times.note(job_at(ANALYZE.name), seconds=seconds)
+    studio.step_times.write()
     (stored,) = studio.step_times.list_all().now()
     assert stored.seconds == [float(seconds) for seconds in range(3, KEEP + 3)]
     assert abs(stored.read_at - stored.updated_at) < timedelta(minutes=1)
-    studio.database["step_times"].delete_many({})
+    forget_step_times(product)
+
+
+def test_what_is_gathered_is_written_before_long(product: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_times, "WRITTEN_AFTER_S", 0.01)
+    forget_step_times(product)
+    times = product.studio.step_times
+    for _ in range(3):
+        times.note(job_at(ANALYZE.name), seconds=1.0)
+    eventually(lambda: [time.seconds for time in times.list_all().now()] == [[1.0] * 3])
+    forget_step_times(product)
+
+
+def test_times_that_cannot_be_written_are_lost_and_disturb_nobody(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_step_times(product)
+    times = product.studio.step_times
+    times.note(job_at(ANALYZE.name), seconds=1.0)
+
+    def is_away(*_arguments: object, **_options: object) -> None:
+        raise AutoReconnect("away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Collection, "bulk_write", is_away)
+        times.write()
+    times.write()
+    assert times.list_all().now() == []
