@@ -85,7 +85,9 @@ def upright(path: Path, *, at_least: int, max_pixels: int) -> Iterator[Image.Ima
     """
     with _opened(path, max_pixels=max_pixels) as image:
         with _unreadable_when_broken():
-            image.draft(None, (at_least, at_least))
+            # A box of the picture's own shape: the decoder fills it both ways, and a square would be the short side's.
+            box = [max(1, int(side * at_least / max(image.size))) for side in image.size]
+            image.draft(None, (box[0], box[1]))
             image.load()
             picture = _on_white(_plain(_turned(image)))
         yield picture

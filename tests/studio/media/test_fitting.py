@@ -48,3 +48,10 @@ def test_nothing_of_the_drawing_is_cut_off(tmp_path: Path) -> None:
 def test_a_drawing_that_fits_in_no_way_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudioError, match="PROVIDER_REFUSED"):
         fit(drawing_of(tmp_path, 400, 400), PictureLimits(max_bytes=100, least_side=300))
+
+
+def test_of_a_photo_no_more_is_decoded_than_is_about_as_large_as_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (1000, 750)).save(path)
+    content = fit(path, PictureLimits(max_bytes=400_000, least_side=300, most_side=504))
+    assert Image.open(io.BytesIO(content)).size == (500, 375)

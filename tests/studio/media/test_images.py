@@ -197,6 +197,18 @@ def test_a_thumbnail_is_never_larger_than_its_picture(tmp_path: Path) -> None:
         assert result.size == (60, 40)
 
 
+@pytest.mark.parametrize(
+    ("size", "decoded"), [((1000, 750), (500, 375)), ((750, 1000), (375, 500)), ((980, 1), (980, 1))]
+)
+def test_a_photo_is_decoded_no_larger_than_its_long_side_is_needed(
+    tmp_path: Path, size: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", size).save(path)
+    with images.upright(path, at_least=480, max_pixels=MOST) as picture:
+        assert picture.size == decoded
+
+
 def test_a_photo_whose_tags_are_broken_is_taken_all_the_same(tmp_path: Path) -> None:
     """A text where the resolution belongs, and so nothing that Pillow could write anew."""
     path = tmp_path / "photo.jpg"
