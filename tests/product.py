@@ -44,6 +44,14 @@ class Product:
     env: dict[str, str]
     """For processes of the same product."""
 
+    def forget(self) -> None:
+        """Forget what was ordered and not done, so that no worker of a later test does it.
+
+        The message, and the job too, for which the sweep would send another one.
+        """
+        self.studio.database["jobs"].delete_many({"live": True})
+        self.broker.flush("default")
+
 
 @contextmanager
 def product_on(servers: Servers, folder: Path) -> Iterator[Product]:

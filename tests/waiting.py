@@ -8,11 +8,18 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+SOONEST_S = 0.01
+REST = 4
+"""For so many times as long as a look took nobody looks, so that what is waited for has the machine to itself."""
 
-def eventually(look: Callable[[], T], *, limit_s: float = 60.0, every_s: float = 0.01) -> T:
-    """The first true value that `look` returns. One that takes its time is made less often, with `every_s`."""
+
+def eventually(look: Callable[[], T], *, limit_s: float = 60.0) -> T:
+    """The first true value that `look` returns."""
     deadline = time.monotonic() + limit_s
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(every_s)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := look():
+            return found
+        ended = time.monotonic()
+        assert ended < deadline, "it never came true"
+        time.sleep(max(SOONEST_S, REST * (ended - began)))

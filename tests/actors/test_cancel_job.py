@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -299,7 +300,7 @@ def test_the_sweep_looks_after_jobs_that_are_canceling(
     if state is None:
         queue.delete_one(cancel)
     else:
-        queue.update_one(cancel, {"$set": {"state": state}, "$currentDate": {"expire_at": True}})
+        queue.update_one(cancel, {"$set": {"state": state, "expire_at": datetime.now(UTC) + timedelta(hours=1)}})
     sweep.fn()
     assert canceling.load().status == expected
     if expected == "canceling":

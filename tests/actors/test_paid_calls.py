@@ -116,8 +116,7 @@ def new_film(client: Client, product: Product, drawing: Path) -> Iterator[Callab
         return film
 
     yield order
-    studio.database["jobs"].delete_many({"live": True})
-    product.broker.flush("default")
+    product.forget()
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def test_waiting_for_clips_holds_no_thread(
     product.service.behave("never")
     jobs = [
         client.post("/generation/jobs", {"artworkId": new_artwork(client, drawing)["artworkId"]})["jobId"]
-        for _ in range(4 * worker.worker_threads)
+        for _ in range(2 * worker.worker_threads)
     ]
     for job_id in jobs:
         next(event for event in client.watch(job_id, patience_s=60) if event["step"] == "poll_video")

@@ -15,14 +15,9 @@ from tests.product import Product
 
 @pytest.fixture
 def http(client: Client, product: Product) -> Iterator[httpx.Client]:
-    """The connection of `client`, for answers as they come: `Client` itself raises problems.
-
-    What was ordered and not done is forgotten afterwards, so that no worker of a later test does it: the message, and
-    the job too, for which the sweep would send another one.
-    """
+    """The connection of `client`, for answers as they come: `Client` itself raises problems."""
     yield client._api
-    product.studio.database["jobs"].delete_many({"live": True})
-    product.broker.flush("default")
+    product.forget()
 
 
 @pytest.fixture

@@ -106,8 +106,7 @@ def people(web: str, product: Product, tmp_path_factory: pytest.TempPathFactory)
         # What is ordered from here on is not done, so that only calls change anything.
         worker.stop()
         yield made
-    product.studio.database["jobs"].delete_many({"live": True})
-    product.broker.flush("default")
+    product.forget()
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,8 @@ def app() -> Litestar:
             "two": Provide(lambda: 2, sync_to_thread=False),
         },
         openapi_config=None,
+        # Its own would take over what the whole process logs.
+        logging_config=None,
     )
 
 

@@ -221,7 +221,7 @@ def test_ten_thousand_are_retried_once_by_two_people_at_once(
     broker.enqueue(message())
     msg = message().asdict()
     queue.collection.insert_many(
-        {"_id": uuid4(), "msg": msg, "state": "REJECTED", "expire_at": NOW + timedelta(milliseconds=number)}
+        {"_id": uuid4(), "msg": msg, "state": "REJECTED", "expire_at": NOW + KEPT + timedelta(milliseconds=number)}
         for number in range(10_000)
     )
     retried: list[Retried] = []

@@ -103,7 +103,7 @@ def test_promise_02_messages_of_a_killed_process_run_on_another(
 def test_promise_03_process_that_lost_its_lease_cannot_touch_the_newer_delivery(
     broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs, database: Database[Any]
 ) -> None:
-    both = [start_process(lease_s=2.0) for _ in range(2)]
+    both = [start_process(lease_s=3.0) for _ in range(2)]
     sent = broker.enqueue(message("hold", "film"))
     first = eventually(lambda: runs.of("film"))
     frozen, other = sorted(both, key=lambda worker: worker.workers != first)
@@ -360,7 +360,7 @@ def test_promise_12_sigterm_finishes_what_runs_and_gives_back_the_rest_uncharged
     # Nor does it claim anything now.
     broker.enqueue(message("note", "c"))
     runs.open_gate("running")
-    assert leaving.main.wait(timeout=30) == 0
+    assert leaving.main.wait(timeout=60) == 0
     assert queue.states() == {"DONE": 1, "QUEUED": 3}
     assert queue.collection.count_documents({"crashes": 0}) == 4
     assert runs.counts() == {"running": 1}

@@ -60,9 +60,9 @@ def test_messages_of_a_worker_killed_with_its_guardian_run_on_another(
 def test_live_worker_in_native_code_keeps_its_message(
     broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs
 ) -> None:
-    lease_s = 1.5
+    lease_s = 3.0
     start_process(lease_s=lease_s)
-    sent = broker.enqueue(message("hog", "long", 2.5 * lease_s))
+    sent = broker.enqueue(message("hog", "long", 2 * lease_s))
     eventually(lambda: runs.of("long"))
     start_process(lease_s=lease_s)
     eventually(lambda: queue.state(sent) == "DONE", limit_s=60)
@@ -72,11 +72,11 @@ def test_live_worker_in_native_code_keeps_its_message(
 def test_worker_that_lost_its_lease_cannot_finish(
     broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs, database: Database[Any]
 ) -> None:
-    frozen = start_process(lease_s=2.0)
+    frozen = start_process(lease_s=3.0)
     sent = broker.enqueue(message("hold_and_complete", "film"))
     eventually(lambda: runs.of("film"))
     frozen.signal_workers(SIGSTOP)
-    other = start_process(lease_s=2.0)
+    other = start_process(lease_s=3.0)
     eventually(lambda: len(runs.of("film")) == 2)
     runs.open_gate("film")
     eventually(lambda: queue.state(sent) == "DONE")
@@ -133,6 +133,6 @@ def test_sigterm_finishes_what_runs_and_gives_back_the_rest(
     assert [queue.document(found)["crashes"] for found in waiting] == [0, 0, 0]
 
     runs.open_gate("running")
-    assert leaving.main.wait(timeout=30) == 0
+    assert leaving.main.wait(timeout=60) == 0
     assert runs.of("running", "end") == leaving.workers
     assert queue.states() == {"DONE": 4}

@@ -85,7 +85,7 @@ cards: Any = import_module("studio.providers.cards")
 paid_calls: Any = import_module("actors.paid_calls")
 fuse.BEGINS_WITHIN_S, cards.CONNECT_S, paid_calls.LOOK_UP_EVERY_S = 1.0, 0.5, 0.2
 
-# What comes after the clip is there is proved elsewhere, and takes its time for a hundred films.
+# What comes after the clip is there is proved elsewhere, and takes its time for so many films.
 _facts = ClipFacts("video/mp4", width=320, height=180, seconds=2.0, has_audio=True, codec="h264")
 _reading = Reading(summary={}, tags=[], palette=[], regions=[], scores={}, coverage=0.0, method="unread")
 clips: Any = import_module("studio.media.clips")

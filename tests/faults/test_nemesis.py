@@ -16,7 +16,7 @@ from tests.faults.verdicts import show, told
 @pytest.mark.timeout(400)
 def test_every_promise_is_kept_through_faults_of_every_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("HUABAN_SEED") or secrets.randbelow(10**6))
-    report = run(Campaign(seed, messages=2000, faults=8), tmp_path)
+    report = run(Campaign(seed, messages=1000, faults=8), tmp_path)
     with capsys.disabled():
         Console(soft_wrap=True).print(f"\n{told(report)}", highlight=False)
     show(report, Console(width=100))

@@ -152,15 +152,12 @@ def assert_film(path: Path) -> None:
     assert min(pictures[-1], sounds[-1]) >= 4.5, "the last ones begin near the end"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signal_ends_the_demo_while_its_film_is_made(
-    run_demo: Callable[..., Demo], number: signal.Signals, code: int
-) -> None:
+def test_signal_ends_the_demo_while_its_film_is_made(run_demo: Callable[..., Demo]) -> None:
     demo = run_demo("--port", str(free_port()))
     # Held up, so that whoever waits for the film waits for ever.
     eventually(lambda: demo.signal("libx264", signal.SIGSTOP), limit_s=120)
-    demo.process.send_signal(number)
-    assert demo.process.wait(timeout=60) == code, demo.words
+    demo.process.send_signal(signal.SIGTERM)
+    assert demo.process.wait(timeout=60) == 143, demo.words
     assert demo.running() == {}
     assert "Traceback" not in demo.words
     assert "starting it again" not in demo.words
