@@ -28,6 +28,10 @@ class ErrorKind:
 class StudioError(Exception):
     """A situation of the registry, with the parameters that its words name."""
 
+    micros: int | None = None
+    """What a service says that it charges for what has failed, in millionths of its card's currency; None where it says
+    nothing."""
+
     def __init__(self, symbol: str, **params: str | float) -> None:
         super().__init__(symbol)
         self.symbol = symbol

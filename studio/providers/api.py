@@ -178,10 +178,16 @@ class Api:
             raise self.failure(meaning, answer, unclear=unclear)
         return answer
 
-    def failure_of_task(self, meaning: Meaning | None, answer: Answer) -> Exception:
-        """What a task comes to that failed. It is over whatever its words say: no wait and no other key mends it."""
+    def failure_of_task(self, meaning: Meaning | None, answer: Answer, *, micros: int | None = None) -> Exception:
+        """What a task comes to that failed. It is over whatever its words say: no wait and no other key mends it.
+
+        `micros` is what the service says that it charges all the same.
+        """
         is_about_us = meaning in (Meaning.REJECTED, Meaning.REFUSED)
-        return self.failure(meaning if meaning and is_about_us else Meaning.FAILED, answer)
+        failure = self.failure(meaning if meaning and is_about_us else Meaning.FAILED, answer)
+        if isinstance(failure, StudioError):
+            failure.micros = micros
+        return failure
 
     def failure(  # noqa: C901, PLR0911 (one line for each meaning)
         self, meaning: Meaning, answer: Answer, *, unclear: Exception | None = None

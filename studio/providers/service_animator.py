@@ -80,12 +80,18 @@ class ServiceAnimator:
         return base64.b64encode(picture).decode()
 
     def micros(self, units: object) -> int | None:
-        """What the service's own units come to, in micros, rounded up; None where no price is known for them."""
+        """What the service's own units come to, in micros, rounded up; None where no price is known for them.
+
+        None at all is free at any price.
+        """
         price = self.offer.micros_per_unit
-        if price is None or isinstance(units, bool) or not isinstance(units, (int, float, str)):
+        if isinstance(units, bool) or not isinstance(units, (int, float, str)):
             return None
         try:
-            return max(0, math.ceil(Decimal(str(units)) * price))
+            charged = Decimal(str(units))
+            if price is None:
+                return 0 if charged == 0 else None
+            return max(0, math.ceil(charged * price))
         except (ArithmeticError, ValueError):
             return None
 
