@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 from functools import cache
+from threading import BoundedSemaphore
 from uuid import NAMESPACE_DNS, uuid5
 
 import httpx
@@ -13,9 +14,11 @@ import structlog
 from pymongo.client_session import ClientSession
 
 from actors.chores import chore
+from actors.waiting import SOONEST_S
 from actors.wiring import broker, studio
 from broker import reschedule_current
 from studio.deliveries import Delivery, DeliveryStatus
+from studio.errors import NotNow
 from studio.jobs import Job
 from studio.records import server_time
 from studio.signatures import read_secret, sign
@@ -27,7 +30,10 @@ LONGEST_DELAY_S = 6 * 3600.0
 """5 s, 20 s, 80 s, 5 min, 21 min, 85 min, and then every six hours: eleven attempts or so."""
 TIMEOUT_S = 15.0
 """Within which a receiver should have answered; what takes it longer it should do afterwards."""
+AT_ONCE = 2
+"""Attempts of one process. A receiver that hangs holds so many of its threads, and the others make films."""
 
+_places = BoundedSemaphore(AT_ONCE)
 _MESSAGES = uuid5(NAMESPACE_DNS, "deliveries.huaban")
 # Refusals that say "not now".
 _PASSING = {408, 409, 425, 429}
@@ -57,8 +63,19 @@ def deliver_webhook(delivery_id: str) -> None:
         studio.deliveries.note(delivery, DeliveryStatus.GIVEN_UP, reason="WEBHOOK_URL is not set")
         return
     now = server_time(studio.client)
-    status_code, reason = send(delivery, now)
-    status = status_after(status_code, age=now - delivery.created_at)
+    age = now - delivery.created_at
+    if _places.acquire(blocking=False):
+        try:
+            status_code, reason = send(delivery, now)
+        finally:
+            _places.release()
+    elif age > GIVE_UP_AFTER:
+        status_code, reason = None, "no turn"
+    else:
+        # The older it is the more wait with it, and the less it matters when exactly it comes again.
+        wait_s = min(max(SOONEST_S, age.total_seconds() / 2), LONGEST_DELAY_S)
+        raise NotNow("others are being delivered", retry_after_s=_spread(wait_s))
+    status = status_after(status_code, age=age)
     noted = studio.deliveries.note(delivery, status, status_code=status_code, reason=reason)
     log.info("webhook", outcome=status, answer=status_code, reason=reason, attempt=len(delivery.attempts) + 1)
     if noted and status is DeliveryStatus.WAITING:
@@ -112,6 +129,10 @@ def status_after(status_code: int | None, *, age: timedelta) -> DeliveryStatus:
 def delay_s(attempts: int) -> float:
     """How long to wait after so many attempts. Not for all deliveries the same, or they would come back together."""
     delay: float = min(FIRST_DELAY_S * GROWTH ** (attempts - 1), LONGEST_DELAY_S)
+    return _spread(delay)
+
+
+def _spread(delay: float) -> float:
     return delay * random.uniform(0.8, 1.2)  # noqa: S311 (guards no secret)
 
 

@@ -55,12 +55,14 @@ def poll_video(job: Job) -> Outcome:
 
 
 def close_failed(job: Job, submission: Submission, failure: StudioError) -> None:
-    """Nothing comes of a call any more. Whether it is charged all the same is on its provider's card."""
-    card = studio.providers.card(submission.provider)
+    """Nothing comes of a call any more. What it costs all the same its provider says, or else the provider's card."""
+    card, micros = studio.providers.card(submission.provider), failure.micros
     is_charged = failure.symbol in WAS_MADE or (card is not None and card.offer(Capability.ANIMATOR).bills_failures)
+    if micros is not None:
+        is_charged = micros > 0
     note(
         lambda session: studio.submissions.close(
-            job, submission, refusal=failure.symbol, is_charged=is_charged, session=session
+            job, submission, refusal=failure.symbol, is_charged=is_charged, micros=micros, session=session
         )
     )
 

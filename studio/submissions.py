@@ -262,15 +262,19 @@ class Submissions:
         *,
         refusal: str | None = None,
         is_charged: bool = True,
+        micros: int | None = None,
         session: ClientSession,
     ) -> None:
-        """Store that an accepted call is over: its answer was used, or nothing came of it."""
+        """Store that an accepted call is over: its answer was used, or nothing came of it.
+
+        `micros` is what it is charged; None where that is not told, or was told before.
+        """
         fields = {"state": SubmissionState.CLOSED, "refusal": refusal, "answer": None}
         is_noted = self._note(job, submission, (SubmissionState.ACCEPTED,), fields, session)
         if submission.is_free or not is_noted:
             return
         if is_charged:
-            self._ledger.settle(submission.id, None, session=session)
+            self._ledger.settle(submission.id, micros, session=session)
         else:
             self._ledger.refund(submission.id, session=session)
 

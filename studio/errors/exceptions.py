@@ -6,6 +6,10 @@ from __future__ import annotations
 class StudioError(Exception):
     """A situation that people are told of: its symbol in the registry, and the parameters that its words name."""
 
+    micros: int | None = None
+    """What a service says that it charges for what has failed, in millionths of its card's currency; None where it says
+    nothing."""
+
     def __init__(self, symbol: str, **params: str | float) -> None:
         super().__init__(symbol)
         self.symbol = symbol

@@ -6,10 +6,13 @@ surely never left: no connection was made. What a refusal means is the service's
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
@@ -150,7 +153,9 @@ class Api:
     def buy(self, method: str, path: str, **request: Any) -> Answer:
         """Send what may be charged. Raises NotNow and StudioError where it surely was not accepted, OutcomeUnknown."""
         fuse.pass_once()
-        return self._send(self._paying_client, method, path, OutcomeUnknown(), request)
+        with _hanging_up_after(CONNECT_S + self.offer.timeout_s) as traced:
+            request["extensions"] = {"trace": traced}
+            return self._send(self._paying_client, method, path, OutcomeUnknown(), request)
 
     def _send(
         self, client: httpx.Client, method: str, path: str, unclear: Exception, request: dict[str, Any]
@@ -178,10 +183,16 @@ class Api:
             raise self.failure(meaning, answer, unclear=unclear)
         return answer
 
-    def failure_of_task(self, meaning: Meaning | None, answer: Answer) -> Exception:
-        """What a task comes to that failed. It is over whatever its words say: no wait and no other key mends it."""
+    def failure_of_task(self, meaning: Meaning | None, answer: Answer, *, micros: int | None = None) -> Exception:
+        """What a task comes to that failed. It is over whatever its words say: no wait and no other key mends it.
+
+        `micros` is what the service says that it charges all the same.
+        """
         is_about_us = meaning in (Meaning.REJECTED, Meaning.REFUSED)
-        return self.failure(meaning if meaning and is_about_us else Meaning.FAILED, answer)
+        failure = self.failure(meaning if meaning and is_about_us else Meaning.FAILED, answer)
+        if isinstance(failure, StudioError):
+            failure.micros = micros
+        return failure
 
     def failure(  # noqa: C901, PLR0911 (one line for each meaning)
         self, meaning: Meaning, answer: Answer, *, unclear: Exception | None = None
@@ -261,6 +272,39 @@ def tls() -> ssl.SSLContext:
     """Which certificates are believed: those of `SSL_CERT_FILE`, or the authorities that are known to browsers."""
     # Reading the authorities' certificates takes a tenth of a second, and they are the same for all services.
     return httpx.create_ssl_context()
+
+
+@contextmanager
+def _hanging_up_after(seconds: float) -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """Around a request on a connection of its own, which is told by what is yielded: closed when the time is up.
+
+    The client's own limits are for each part that is sent or read. A service that takes a drawing byte by byte would
+    hold a thread for days, and the call would outlast the time after which others take it to be over (`lasts_s`).
+    """
+    connected: list[socket.socket] = []
+    is_over = threading.Event()
+
+    def traced(event: str, told: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            connected.append(told["return_value"].get_extra_info("socket"))
+            if is_over.is_set():
+                # It took so long to find its address.
+                hang_up()
+
+    def hang_up() -> None:
+        is_over.set()
+        for each in connected:
+            # Below TLS, which is not to be taken from under whoever is just writing.
+            with suppress(OSError):
+                socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield traced
+    finally:
+        timer.cancel()
 
 
 class _TooMuch(Exception):

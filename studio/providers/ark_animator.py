@@ -29,8 +29,6 @@ from studio.providers.service_animator import ServiceAnimator, accepted_id
 from studio.settings import Settings
 
 TASKS = "/contents/generations/tasks"
-LIST_S = 7 * 24 * 3600.0
-"""How long the list tells of a task."""
 CLOCKS_DIFFER_S = 300.0
 """How much Ark's clock may be behind ours."""
 PAGE_SIZE = 500
@@ -93,14 +91,13 @@ class ArkAnimator(ServiceAnimator):
         Raises Away where it cannot be read, NotNow while the task may turn up, and OutcomeUnknown where no list tells:
         it is too long ago, or there are tasks of that time which show no mark at all.
         """
-        if age_s > LIST_S:
-            raise OutcomeUnknown
         mark = self._mark_of(request, idempotency_key)
         hides_marks = False
-        for task in self._since(time.time() - age_s - CLOCKS_DIFFER_S):
-            if task.get(mark.field) == mark.value:
-                return accepted_id(task.get("id"))
-            hides_marks |= task.get(mark.field) in (None, "")
+        with self.looking_up(age_s):
+            for task in self._since(time.time() - age_s - CLOCKS_DIFFER_S):
+                if task.get(mark.field) == mark.value:
+                    return accepted_id(task.get("id"))
+                hides_marks |= task.get(mark.field) in (None, "")
         self.unless_it_turns_up(age_s)
         if hides_marks:
             raise OutcomeUnknown
@@ -158,7 +155,7 @@ class ArkAnimator(ServiceAnimator):
         """The tasks that were made after a moment, in seconds since the epoch. Raises Away."""
         seen = 0
         for page in range(1, MOST_PAGES + 1):
-            listed = self._page(page)
+            listed = _object(self._api.ask("GET", TASKS, params={"page_num": page, "page_size": PAGE_SIZE}))
             items, total = listed.get("items"), listed.get("total")
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise Away("ark: the list cannot be read")
@@ -171,13 +168,6 @@ class ArkAnimator(ServiceAnimator):
             if made_at[-1] < moment and made_at == sorted(made_at, reverse=True):
                 return
         raise Away("ark: the list has no end")
-
-    def _page(self, number: int) -> _Task:
-        try:
-            return _object(self._api.ask("GET", TASKS, params={"page_num": number, "page_size": PAGE_SIZE}))
-        except StudioError as error:
-            # A refusal to list says nothing of the call that is looked for.
-            raise Away(f"ark: {error.symbol}") from error
 
     def _made(self, task: _Task, request: AnimationRequest) -> Made:
         content = task.get("content")

@@ -92,7 +92,7 @@ def lookup(api: Api, answer: Answer, *, status: str, message: str, clip: str | N
     if status in _DONE and clip:
         return Made(clip, micros)
     if status == _FAILED and _CONTENT.search(message):
-        raise api.failure(Meaning.REJECTED, answer)
+        raise api.failure_of_task(Meaning.REJECTED, answer, micros=micros)
     if status == _FAILED or status in _DONE:
-        raise api.failure(Meaning.FAILED, answer)
+        raise api.failure_of_task(Meaning.FAILED, answer, micros=micros)
     return Pending()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from studio.errors import OutcomeUnknown, StudioError
+from studio.errors import OutcomeUnknown
 from studio.objects import ObjectStore
 from studio.providers import cards, kling
 from studio.providers.api import Answer, Api, Missing
@@ -68,13 +69,10 @@ class KlingAnimator(ServiceAnimator):
         return accepted_id(kling.told_id(answer, "id"))
 
     def reconcile(self, request: AnimationRequest, *, idempotency_key: str, age_s: float) -> str | None:
-        """The task that carries our mark. Raises NotNow while it may yet turn up, OutcomeUnknown."""
-        try:
+        """The task that carries our mark. Raises NotNow while it may yet turn up, Away, OutcomeUnknown."""
+        rows: list[_Row] = []
+        with self.looking_up(age_s), suppress(Missing):
             rows, _ = self._rows(external_task_ids=idempotency_key)
-        except Missing:
-            rows = []
-        except StudioError as error:
-            raise OutcomeUnknown from error
         for row in rows:
             if row.external_id == idempotency_key:
                 return accepted_id(row.id)

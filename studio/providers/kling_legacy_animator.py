@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import jwt
 import msgspec
 
-from studio.errors import OutcomeUnknown, StudioError
+from studio.errors import OutcomeUnknown
 from studio.objects import ObjectStore
 from studio.providers import cards, kling
 from studio.providers.api import Api, Missing
@@ -21,12 +22,14 @@ ACCESS_KEY = "KLING_ACCESS_KEY"
 SECRET_KEY = "KLING_SECRET_KEY"  # noqa: S105 (the name of a variable)
 
 TOKEN_S = 1800
-CLOCKS_DIFFER_S = 5
+TOKEN_IS_OLDER_S = 5
+CLOCKS_DIFFER_S = 300.0
+"""How much Kling's clock may be behind ours."""
 _PATH = "/v1/videos/image2video"
 
 PAGE_SIZE = 100
 MOST_PAGES = 50
-"""How far back a task is looked for in the list; what is behind that is not known."""
+"""How many of the list are looked through; what is behind that is not known."""
 
 
 class _Video(msgspec.Struct, frozen=True):
@@ -44,10 +47,17 @@ class _Info(msgspec.Struct, frozen=True):
 class _Row(msgspec.Struct, frozen=True):
     task_id: str
     task_status: str
+    created_at: Any = None
+    """In milliseconds since the epoch. Whatever else it may be, a clip is not given up for it."""
     task_status_msg: str | None = None
     task_info: _Info | None = None
     task_result: _Result | None = None
     final_unit_deduction: str | float | None = None
+
+    @property
+    def made_at(self) -> float:
+        """In seconds since the epoch; later than anything where it is not told."""
+        return self.created_at / 1000 if isinstance(self.created_at, (int, float)) else math.inf
 
 
 class KlingLegacyAnimator(ServiceAnimator):
@@ -76,13 +86,11 @@ class KlingLegacyAnimator(ServiceAnimator):
         return accepted_id(kling.told_id(answer, "task_id"))
 
     def reconcile(self, request: AnimationRequest, *, idempotency_key: str, age_s: float) -> str | None:
-        """The task of the list that carries our mark. Raises NotNow while it may yet turn up, OutcomeUnknown."""
-        try:
-            for row in self._all():
+        """The task of the list that carries our mark. Raises NotNow while it may yet turn up, Away, OutcomeUnknown."""
+        with self.looking_up(age_s):
+            for row in self._since(time.time() - age_s - CLOCKS_DIFFER_S):
                 if row.task_info and row.task_info.external_task_id == idempotency_key:
                     return accepted_id(row.task_id)
-        except StudioError as error:
-            raise OutcomeUnknown from error
         self.unless_it_turns_up(age_s)
         return None
 
@@ -107,10 +115,10 @@ class KlingLegacyAnimator(ServiceAnimator):
     def cancel(self, provider_id: str) -> None:
         """Kling has no way to stop a task: it is made, and charged."""
 
-    def _all(self) -> Iterator[_Row]:
-        """All tasks of the account. Raises OutcomeUnknown where there are too many to look through.
+    def _since(self, moment: float) -> Iterator[_Row]:
+        """The tasks of the account, those at least that were made after a moment, in seconds since the epoch.
 
-        In which order they come is not documented, so only the end of the list is an end.
+        Raises OutcomeUnknown where there are too many to look through.
         """
         for page in range(1, MOST_PAGES + 1):
             answer = self._api.ask("GET", _PATH, params={"pageNum": page, "pageSize": PAGE_SIZE})
@@ -118,11 +126,15 @@ class KlingLegacyAnimator(ServiceAnimator):
             if not rows:
                 return
             yield from rows
+            # Their order is not documented. Only where it is seen to begin with the newest may the walk end early.
+            made_at = [row.made_at for row in rows]
+            if made_at[-1] < moment and made_at == sorted(made_at, reverse=True):
+                return
         raise OutcomeUnknown
 
     def _headers(self) -> dict[str, str]:
         now = int(_now())
-        claims = {"iss": self.card.secret(ACCESS_KEY), "exp": now + TOKEN_S, "nbf": now - CLOCKS_DIFFER_S}
+        claims = {"iss": self.card.secret(ACCESS_KEY), "exp": now + TOKEN_S, "nbf": now - TOKEN_IS_OLDER_S}
         token = jwt.encode(claims, self.card.secret(SECRET_KEY), algorithm="HS256", headers={"typ": "JWT"})
         return {"Authorization": f"Bearer {token}"}
 

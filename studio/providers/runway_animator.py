@@ -88,13 +88,12 @@ class RunwayAnimator(ServiceAnimator):
             task = msgspec.json.decode(answer.content, type=_Task)
         except msgspec.DecodeError as error:
             raise Away("runway: unreadable") from error
+        micros = self.micros(task.cost.credits if task.cost else None)
         match task.status:
             case "SUCCEEDED" if task.output:
-                return Made(task.output[0], self.micros(task.cost.credits if task.cost else None))
-            case "SUCCEEDED" | "CANCELLED":
-                raise self._api.failure(Meaning.FAILED, answer)
-            case "FAILED":
-                raise self._api.failure(_meaning_of(task.failure_code or ""), answer)
+                return Made(task.output[0], micros)
+            case "SUCCEEDED" | "CANCELLED" | "FAILED":
+                raise self._api.failure_of_task(_meaning_of(task.failure_code or ""), answer, micros=micros)
             case _:
                 # THROTTLED is one of them: too many at once, and Runway itself puts it in a queue.
                 return Pending(None if task.progress is None else min(max(task.progress, 0.0), 1.0))

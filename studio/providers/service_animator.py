@@ -6,11 +6,13 @@ from __future__ import annotations
 import base64
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
 
-from studio.errors import NotNow, OutcomeUnknown, StudioError
+from studio.errors import Away, NotNow, OutcomeUnknown, StudioError
 from studio.media.fitting import fit
 from studio.objects import ObjectStore
 from studio.providers import cards, clip_prompts
@@ -21,6 +23,8 @@ from studio.settings import Settings
 
 LOOK_UP_EVERY_S = 5.0
 """How often a call whose answer was lost is looked up."""
+LOOKED_UP_FOR_S = 7 * 24 * 3600.0
+"""How long: Ark's list tells of a task for a week, and of the others none is known to do so for less."""
 
 # It becomes a part of addresses.
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -76,14 +80,33 @@ class ServiceAnimator:
         return base64.b64encode(picture).decode()
 
     def micros(self, units: object) -> int | None:
-        """What the service's own units come to, in micros, rounded up; None where no price is known for them."""
+        """What the service's own units come to, in micros, rounded up; None where no price is known for them.
+
+        None at all is free at any price.
+        """
         price = self.offer.micros_per_unit
-        if price is None or isinstance(units, bool) or not isinstance(units, (int, float, str)):
+        if isinstance(units, bool) or not isinstance(units, (int, float, str)):
             return None
         try:
-            return max(0, math.ceil(Decimal(str(units)) * price))
+            charged = Decimal(str(units))
+            if price is None:
+                return 0 if charged == 0 else None
+            return max(0, math.ceil(charged * price))
         except (ArithmeticError, ValueError):
             return None
+
+    @contextmanager
+    def looking_up(self, age_s: float) -> Iterator[None]:
+        """Around a lookup of a call: where the service refuses it, that says nothing of the call, and is waited out.
+
+        Raises Away then, and OutcomeUnknown where nobody waits any longer.
+        """
+        if age_s > LOOKED_UP_FOR_S:
+            raise OutcomeUnknown
+        try:
+            yield
+        except StudioError as error:
+            raise Away(f"{self.name}: {error.symbol}") from error
 
     def unless_it_turns_up(self, age_s: float) -> None:
         """Return when a call that no lookup knows was surely never accepted. Raises NotNow while it may turn up."""

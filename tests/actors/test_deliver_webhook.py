@@ -6,6 +6,7 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
@@ -235,6 +236,28 @@ def test_a_receiver_that_is_too_slow_or_away_is_tried_again(
     assert [attempt.reason for attempt in after.attempts] == ["ReadTimeout", "ConnectError"]
     assert after.status is DeliveryStatus.WAITING
     assert len(delays) == 2
+
+
+def test_a_receiver_that_hangs_holds_two_threads_and_no_more(
+    product: Product, job: Job, receiver: Receiver, delays: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, waits = import_module(MODULE), list[float]()
+    monkeypatch.setattr("actors.waiting.reschedule_current", lambda **asked: waits.append(asked["delay_ms"]))
+    delivery = end(product, job)
+    receiver.may_answer.clear()
+    with ThreadPoolExecutor(module.AT_ONCE) as hanging:
+        for _ in range(module.AT_ONCE):
+            hanging.submit(module.deliver_webhook.fn, delivery.id)
+        eventually(lambda: len(receiver.received) == module.AT_ONCE)
+        assert deliver(product, delivery).attempts == [], "it had no turn, and used no attempt"
+        let_time_pass(product, "deliveries", delivery.id, "created_at", hours=1)
+        deliver(product, delivery)
+        let_time_pass(product, "deliveries", delivery.id, "created_at", hours=24)
+        assert deliver(product, delivery).status is DeliveryStatus.GIVEN_UP
+        receiver.may_answer.set()
+    assert len(receiver.received) == module.AT_ONCE
+    soon, later = waits
+    assert 800 <= soon < 60_000 < later, "the longer it waits the longer it may"
 
 
 def test_waits_grow_and_add_up_to_about_a_day() -> None:

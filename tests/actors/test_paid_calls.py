@@ -17,7 +17,7 @@ from pymongo.client_session import ClientSession
 from app.client import Client, Refused
 from broker import run_in_transaction
 from studio import films
-from studio.errors import NotNow, OutcomeUnknown
+from studio.errors import NotNow, OutcomeUnknown, StudioError
 from studio.jobs import Failure, Job, JobStatus
 from studio.providers import AnimationRequest, Capability, fuse
 from studio.providers.api import Api
@@ -286,6 +286,37 @@ def test_a_worker_that_dies_after_it_has_noted_a_failure_leaves_its_cause(film: 
     error = film.load().error
     assert error
     assert error.symbol == "RENDER_FAILED"
+
+
+@pytest.mark.parametrize("bills_failures", [False, True])
+@pytest.mark.parametrize(("micros", "state"), [(0, "refunded"), (3, "settled"), (None, None)])
+def test_what_a_failure_costs_is_what_its_service_says_and_otherwise_its_card(
+    film: Film,
+    product: Product,
+    card: Card,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    micros: int | None,
+    state: str | None,
+    bills_failures: bool,
+) -> None:
+    def fail(*_request: object, **_options: object) -> None:
+        failure = StudioError("RENDER_FAILED")
+        failure.micros = micros
+        raise failure
+
+    assert card.animator
+    billing = replace(card, animator=replace(card.animator, bills_failures=bills_failures))
+    monkeypatch.setitem(product.studio.providers._cards, "fake", billing)
+    monkeypatch.setattr(product.studio.providers.animator_named("fake"), "look", fail)
+    call = film.intend()
+    film.accept(call, "fake-1")
+    product.studio.database["jobs"].update_one({"_id": film.id}, {"$set": {"step": "poll_video"}})
+    film.run("poll_video")
+    assert film.entry(call) == (state or ("settled" if bills_failures else "refunded"))
+    stored = product.studio.database["ledger"].find_one({"_id": call.id})
+    assert stored
+    assert stored.get("reported_micros") == (micros or None)
 
 
 def test_a_clip_is_fetched_also_when_the_recording_was_removed_meanwhile(film: Film) -> None:

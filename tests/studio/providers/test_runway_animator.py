@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from studio.errors import StudioError
 from studio.providers import Made, Pending
 from tests.providers.runway import RunwaySimulator
 from tests.providers.simulator import Fault
@@ -88,6 +89,26 @@ def test_credits_become_money_where_the_card_knows_their_price(runway: Bench) ->
     runway.change_card("[animator]\nmicros_per_unit = 10000\n")
     found = runway.look(runway.submit(seconds=4))
     assert found.micros == 20 * 10_000
+
+
+@pytest.mark.parametrize(("fault", "micros"), [(Fault.FAILED, 0), (Fault.REJECTED_LATER, 200_000)])
+def test_a_task_that_failed_says_what_it_is_charged(
+    runway: Bench, simulator: RunwaySimulator, fault: Fault, micros: int
+) -> None:
+    runway.change_card("[animator]\nmicros_per_unit = 10000\n")
+    simulator.fail("create", fault)
+    task_id = runway.submit(seconds=4)
+    with pytest.raises(StudioError) as failed:
+        runway.look(task_id)
+    assert failed.value.micros == micros
+
+
+def test_what_took_no_credits_is_free_whatever_they_cost(runway: Bench, simulator: RunwaySimulator) -> None:
+    simulator.fail("create", Fault.FAILED)
+    task_id = runway.submit()
+    with pytest.raises(StudioError) as failed:
+        runway.look(task_id)
+    assert failed.value.micros == 0
 
 
 def test_what_a_day_allows_is_waited_for_longer_than_a_busy_minute(runway: Bench, simulator: RunwaySimulator) -> None:
