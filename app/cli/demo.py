@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from app import samples
 from app.cli.lines import complaints, console, errors, language, part_line
 from app.cli.pictures import draw_analysis, draw_frames
-from app.cli.reading import read_settings
+from app.cli.reading import DATA, data_folder, read_settings
 from app.cli.stopping import asked_to_stop, first_of, started
 from app.client import Client, Json, Refused
 from app.stack import Stack
@@ -51,7 +51,7 @@ STORY_CURE = Text(
 )
 
 SAMPLES = Path(samples.__file__).parent
-PORT, DATA = 8080, ".huaban"
+PORT = 8080
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -60,14 +60,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--audio", type=FILE, envvar="AUDIO", help="The story as it was told.")
 @click.option("--story", envvar="STORY", help="The story as it is typed.")
 @click.option("--title", envvar="TITLE", help="The title on the film's first card.")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=DATA,
-    show_default=True,
-    envvar="HUABAN_DATA",
-    help="Folder for database, files, keys and logs.",
-)
+@data_folder("Folder for database, files, keys and logs.")
 @click.option("--port", default=PORT, show_default=True, envvar="PORT", help="Port of the web page.")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=".", help="Where the results are saved."

@@ -11,17 +11,11 @@ from rich.markup import escape
 
 from app.cli.checks import Finding, examine
 from app.cli.lines import console
+from app.cli.reading import data_folder
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".huaban",
-    show_default=True,
-    envvar="HUABAN_DATA",
-    help="Folder that the data would go to.",
-)
+@data_folder("Folder that the data would go to.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def doctor(*, data: Path, as_json: bool) -> None:
     """Check this machine and say how to mend what is missing."""

@@ -12,7 +12,7 @@ import rich_click as click
 from pymongo.errors import PyMongoError
 
 from app.cli.lines import complaints, console, language, words
-from app.cli.reading import read_settings, require_owner_key
+from app.cli.reading import DATA_OF_A_RUN, data_folder, read_settings, require_owner_key
 from app.identity import CLIENT_ID, SINGLE_CLIENT
 from app.stack import StackError, running
 from studio.errors import StudioError, describe
@@ -36,17 +36,7 @@ Counts = Counter[str]
     help=words("归属的客户端标识；AUTH_MODE=single 时可省略。", "Whose they become; not with AUTH_MODE=single."),
 )
 @click.option("--dry-run", is_flag=True, help=words("只说明会做什么。", "Only say what would be done."))
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".huaban",
-    show_default=True,
-    envvar="HUABAN_DATA",
-    help=words(
-        "`huaban run` 的数据目录；设置了 MONGODB_URI 时不用。",
-        "Folder of a running `huaban run`; not looked at when MONGODB_URI is set.",
-    ),
-)
+@data_folder(DATA_OF_A_RUN)
 def import_films(*, prefix: str, client: str | None, dry_run: bool, data: Path) -> None:
     with complaints():
         if not os.environ.get("MONGODB_URI"):

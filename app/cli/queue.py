@@ -12,7 +12,8 @@ from rich.markup import escape
 
 from app.cli import tables
 from app.cli.lines import complaints, console, words
-from app.cli.reaching import Command, reached, reaching
+from app.cli.reaching import reached, reaching
+from app.cli.reading import Command
 from app.cli.tables import print_json
 from app.stack import StackError
 from broker import MongoBroker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from app.cli.lines import complaints, words
-from app.cli.reading import read_settings
+from app.cli.reading import DATA_OF_A_RUN, Command, data_folder, read_settings
 from app.stack import StackError, mongod, outside
 from app.stack.errors import Unreachable
 from studio.settings import Settings
 
 ANSWER_WITHIN_MS = 5_000
-Command = Callable[..., None]
 
 
 def reaching(function: Command) -> Command:
@@ -30,17 +29,7 @@ def reaching(function: Command) -> Command:
     function = click.option(
         "--json", "as_json", is_flag=True, help=words("输出 JSON，供脚本使用。", "Print JSON, for scripts.")
     )(function)
-    return click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=".huaban",
-        show_default=True,
-        envvar="HUABAN_DATA",
-        help=words(
-            "`huaban run` 的数据目录；设置了 MONGODB_URI 时不用。",
-            "Folder of a running `huaban run`; not looked at when MONGODB_URI is set.",
-        ),
-    )(function)
+    return data_folder(DATA_OF_A_RUN)(function)
 
 
 @contextmanager

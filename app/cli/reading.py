@@ -1,13 +1,36 @@
-"""Reading the settings for a command: what is wrong with them is said in words, not in a traceback."""
+"""What a command reads before it begins: where its data is, and the settings, whose faults are told in words."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import rich_click as click
 from pydantic import ValidationError
 
+from app.cli.lines import words
 from app.stack import StackError
 from studio.settings import AuthMode, Settings
 
 OWNER_KEY_CURE = "Set OWNER_KEY to a long random string, the same for all web processes, and keep it for good."
+DATA = ".huaban"
+DATA_OF_A_RUN = words(
+    "`huaban run` 的数据目录；设置了 MONGODB_URI 时不用。",
+    "Folder of a running `huaban run`; not looked at when MONGODB_URI is set.",
+)
+Command = Callable[..., None]
+
+
+def data_folder(told: str) -> Callable[[Command], Command]:
+    """The option `data`: the folder of the embedded stack; `told` is its help."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=DATA,
+        show_default=True,
+        envvar="HUABAN_DATA",
+        help=told,
+    )
 
 
 def read_settings() -> Settings:

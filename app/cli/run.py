@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import rich_click as click
 
 from app.cli.lines import complaints, console, part_line
-from app.cli.reading import read_settings, require_token_secrets
+from app.cli.reading import data_folder, read_settings, require_token_secrets
 from app.cli.stopping import asked_to_stop, started
 from app.stack import Stack
 
@@ -20,14 +20,7 @@ OTHERS_CURE = "For other machines set S3_PUBLIC_ENDPOINT to http://<name of this
 @click.command()
 @click.option("--port", default=8080, show_default=True, envvar="PORT", help="Port of the web page.")
 @click.option("--host", default="127.0.0.1", show_default=True, envvar="HOST", help="Address to listen on.")
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".huaban",
-    show_default=True,
-    envvar="HUABAN_DATA",
-    help="Folder for database, files, keys and logs.",
-)
+@data_folder("Folder for database, files, keys and logs.")
 @click.option(
     "--processes", default=1, show_default=True, envvar="WORKER_PROCESSES", help="Worker processes.",
     type=click.IntRange(min=1),

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from app.cli.lines import console, words
 from app.cli.queue import opened
+from app.cli.reaching import reaching
 from app.cli.tables import ago, print_json
 from studio.deliveries import Attempt, Deliveries, Delivery, DeliveryStatus
 from studio.records import CODEC
@@ -28,18 +29,7 @@ _COLOURS = {DeliveryStatus.DELIVERED: "green", DeliveryStatus.WAITING: "yellow"}
     "--limit", type=click.IntRange(min=1), default=20, show_default=True,
     help=words("最多列出几条。", "How many at most."),
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help=words("输出 JSON，供脚本使用。", "Print JSON, for scripts."))
-@click.option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=".huaban",
-    show_default=True,
-    envvar="HUABAN_DATA",
-    help=words(
-        "`huaban run` 的数据目录；设置了 MONGODB_URI 时不用。",
-        "Folder of a running `huaban run`; not looked at when MONGODB_URI is set.",
-    ),
-)
+@reaching
 def webhooks(*, status: str | None, limit: int, as_json: bool, data: Path) -> None:
     with opened(data) as broker:
         deliveries = Deliveries(broker.database.get_collection("deliveries", codec_options=CODEC))
