@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
+from dramatiq.errors import ConnectionError as BrokerConnectionError
 from pymongo.errors import PyMongoError
 
 from broker import current_delivery, reschedule_current
@@ -25,8 +26,9 @@ def waiting() -> Iterator[None]:
         yield
     except NotNow as busy:
         _come_again(str(busy), busy.retry_after_s)
-    except PyMongoError as error:
-        if not is_passing(error):
+    except (PyMongoError, BrokerConnectionError) as error:
+        # Of the queue's errors these are the passing ones.
+        if isinstance(error, PyMongoError) and not is_passing(error):
             raise
         _come_again(type(error).__name__, None)
 

@@ -75,10 +75,11 @@ class RequestCounters:
         try:
             await self._collection.bulk_write([_counting(counted) for counted in counters], ordered=True)
         except BulkWriteError as error:
-            [refused] = error.details["writeErrors"]
-            if refused["code"] != _CONVERSION_FAILURE:
-                raise
-            return await self._seconds_left(counters[refused["index"]])
+            # An answer may also say that nobody can promise to keep what was counted.
+            for failure in error.details["writeErrors"]:
+                if failure["code"] == _CONVERSION_FAILURE:
+                    return await self._seconds_left(counters[failure["index"]])
+            raise
         return 0
 
     async def _seconds_left(self, full: Counted) -> int:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dramatiq.errors import ConnectionClosed
 
 from app.client import Client, Json
 from broker import run_in_transaction
+from broker.stats import states
 from studio.errors import NotNow
 from studio.jobs import UNFINISHED, Failure, Job, JobStatus
 from studio.media import ffmpeg
@@ -117,6 +119,26 @@ def test_a_job_that_waits_for_its_clip_is_canceled_and_its_provider_told(product
     assert product.service.calls("cancels") == [film.load().submissions[-1].provider_id]
     assert film.artwork()["status"] == "draft"
     eventually(lambda: set(film.messages().values()) == {"DONE"})
+
+
+def test_a_cancel_is_not_given_up_while_the_queue_is_away(
+    product: Product, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel_job: Any = import_module("actors.cancel_job")
+    monkeypatch.setattr("actors.waiting.SOONEST_S", 0.0)
+    film = running("never", "poll_video")
+    asked = []
+
+    def look(*arguments: Any) -> Any:
+        asked.append(arguments)
+        if len(asked) <= 2 * cancel_job.MAX_RETRIES:
+            raise ConnectionClosed("the database is away")
+        return states(*arguments)
+
+    monkeypatch.setattr(cancel_job, "states", look)
+    film.cancel()
+    assert film.end()["status"] == "canceled"
+    assert product.service.calls("cancels")
 
 
 def test_a_cancel_kills_the_ffmpeg_of_its_step(

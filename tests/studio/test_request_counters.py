@@ -7,7 +7,9 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
+from pymongo.errors import BulkWriteError
 
+from broker.errors import is_passing
 from studio.request_counters import COLLECTION, Counted, Limit, RequestCounters
 from tests.product import Product
 
@@ -89,3 +91,14 @@ def test_counters_are_forgotten_when_their_window_has_ended(product: Product) ->
     expiry = product.studio.database[COLLECTION].index_information()["expiry"]
     assert expiry["key"] == [("expires_at", 1)]
     assert expiry["expireAfterSeconds"] == 0
+
+
+def test_a_count_that_was_made_and_cut_short_is_no_refusal(
+    product: Product, counters: RequestCounters, mine: Counted
+) -> None:
+    answer = {"failCommands": ["update"], "writeConcernError": {"code": 11601, "errmsg": "operation was interrupted"}}
+    product.studio.client.admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=answer)
+    with pytest.raises(BulkWriteError) as error:
+        run(product, counters.count([mine]))
+    assert is_passing(error.value)
+    assert calls_on(product, [mine]) == [1]
