@@ -50,7 +50,7 @@ run: $(READY)  ## Start the whole product and keep it running (PORT=8080, HUABAN
 	@$(BIN)/huaban run
 
 test: $(READY)  ## Run every test against a real MongoDB and a real S3 server
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 soak: $(READY)  ## Let worker processes and servers of the queue fail for a long while; prints what was kept
 	@$(BIN)/python -m tests.faults.soak

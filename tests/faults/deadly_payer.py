@@ -80,10 +80,10 @@ def perform(work: Any, job: Job) -> None:
 
 steps.perform = perform
 
-# How long a call may last that a dead worker has left is minutes, and here nothing takes a second.
+# How long a call may last that a dead worker has left is minutes, and here nothing takes seconds.
 cards: Any = import_module("studio.providers.cards")
 paid_calls: Any = import_module("actors.paid_calls")
-fuse.BEGINS_WITHIN_S, cards.CONNECT_S, paid_calls.LOOK_UP_EVERY_S = 1.0, 0.5, 0.2
+fuse.BEGINS_WITHIN_S, cards.CONNECT_S, paid_calls.LOOK_UP_EVERY_S = 3.0, 2.0, 0.2
 
 # What comes after the clip is there is proved elsewhere, and takes its time for so many films.
 _facts = ClipFacts("video/mp4", width=320, height=180, seconds=2.0, has_audio=True, codec="h264")

@@ -30,7 +30,7 @@ EVENTS = ("asked", "intended", "sent", "answered")
 POINTS_PER_EVENT = 3
 # By a lookup, or by an id of ours that counts once, what became of a lost answer can be known.
 KNOW = {"ark", "kling", "kling-legacy", "node"}
-CARD = "unknown_for_s = 1.0\ntimeout_s = 2.0\nlook_every_s = 0.1\nlimit_s = 120.0\nper_minute = 60000\n"
+CARD = "unknown_for_s = 1.0\ntimeout_s = 3.0\nlook_every_s = 0.1\nlimit_s = 120.0\nper_minute = 60000\n"
 END_LIMIT_S = 240
 
 

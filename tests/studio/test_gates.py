@@ -73,14 +73,14 @@ def let_be_probed(product: Product, provider: str) -> None:
 
 
 def test_of_calls_at_once_from_two_processes_no_more_go_than_may(product: Product, gates: Gates, provider: str) -> None:
-    limits = Limits(per_minute=600)
+    limits = Limits(per_minute=120)
     with elsewhere(product) as others, ThreadPoolExecutor(8) as pool:
         turns = cycle((gates, others))
         calls = [pool.submit(goes, next(turns), provider, limits) for _ in range(60)]
         went = sum(each.result() for each in calls)
     stored = product.studio.database["gates"].find_one({"_id": f"{provider}/animator/calls"})
     assert stored
-    assert 10 <= went < 60, "a second's worth, and what the time of the test itself allows"
+    assert 2 <= went < 60, "a second's worth, and what the time of the test itself allows"
     assert stored["revision"] == 60, "each was judged by what the one before had left"
     assert product.studio.database["gate_places"].count_documents({"gate": stored["_id"]}) == 60 - went
 
@@ -106,7 +106,7 @@ def test_a_provider_that_says_when_to_come_again_is_left_alone_by_all(
     with elsewhere(product) as others, pytest.raises(NotNow) as refused:
         call(others, provider)
     assert refused.value.retry_after_s is not None
-    assert 25 < refused.value.retry_after_s <= 31
+    assert 1 < refused.value.retry_after_s <= 31
     assert not isinstance(refused.value, Away)
 
 

@@ -48,7 +48,7 @@ def test_of_calls_at_once_as_many_are_let_through_as_may_be(
 ) -> None:
     waits = run(product, *(counters.count([mine]) for _ in range(100)))
     assert Counter(bool(wait) for wait in waits) == {False: 20, True: 80}
-    assert {wait for wait in waits if wait} <= {59, 60}
+    assert all(30 < wait <= 60 for wait in waits if wait)
     assert calls_on(product, [mine]) == [20], "what is refused changes nothing"
 
 

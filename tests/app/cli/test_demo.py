@@ -22,8 +22,6 @@ from tests.providers.doubao import TEXT, DoubaoSimulator
 from tests.studio import made
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 ROOT = Path(__file__).parents[3]
 RESULTS = {"demo.mp4", "demo-analysis.png", "demo-frames.png"}
 OWN = Path("my drawing.png")
@@ -83,7 +81,7 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def run_demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+def run_demo(tmp_path: Path, alone: None) -> Iterator[Callable[..., Demo]]:
     demos: list[Demo] = []
 
     def start(*options: str | Path, **settings: str) -> Demo:

@@ -16,8 +16,6 @@ from app.stack.ports import free_port
 from app.stack.processes import session_members
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 ROOT = Path(__file__).parents[3]
 
 
@@ -50,7 +48,7 @@ class Run:
 
 
 @pytest.fixture
-def env() -> dict[str, str]:
+def env(alone: None) -> dict[str, str]:
     own = {"MONGODB_URI", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"}
     return {name: value for name, value in os.environ.items() if name not in own} | {"PYTHONPATH": str(ROOT)}
 

@@ -20,8 +20,6 @@ from app.stack.mongod import WANTED_PORT
 from app.stack.ports import free_port
 from app.stack.processes import session_members
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 OWN_SERVERS = {"MONGODB_URI", "S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"}
 MakeStack = Callable[..., Stack]
 Lines = list[tuple[str, str]]
@@ -33,7 +31,7 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def make_stack(tmp_path: Path, lines: Lines) -> MakeStack:
+def make_stack(tmp_path: Path, lines: Lines, alone: None) -> MakeStack:
     def make(**options: Any) -> Stack:
         outside = {name: value for name, value in os.environ.items() if name not in OWN_SERVERS}
         settings: dict[str, Any] = {
