@@ -262,8 +262,8 @@ def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for 
         case 408 | 409 | 425:
             return Meaning.UNCLEAR
         case status if status >= 500:
-            # A fault, or a time that has run out, may come in the middle of the work. No service says that what ends
-            # so is not charged; one that does says it in its own module.
+            # A fault, or a time that has run out, may come in the middle of the work, and what was done may be charged.
+            # Where a service's documentation says that it is not, the service's own module does.
             return Meaning.UNCLEAR
         case status if 400 <= status < 500:
             return Meaning.REFUSED
