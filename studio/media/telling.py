@@ -2,7 +2,8 @@
 itself that an AI made it.
 
 Pictures are copied as they are, packet by packet and in this process, so this costs next to nothing for any size. A
-clip that is shorter than its story is shown again until the story is told.
+clip that is shorter than its story is shown again until the story is told. Where that would make a file that no phone
+likes to fetch, the picture rests on how the clip begins, the child's drawing, and the story is told to its end.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ VOICE_AT_S = 0.4
 """When the voice begins."""
 TAIL_S = 1.0
 """How long the film goes on after it."""
+MOST_BYTES = 200 * 1024 * 1024
+"""Of pictures that are shown again: a megabyte for each second of the longest story."""
 _RATE = 48_000
 _TAKEN = {"mp4", "mov"}
 # While a track has nothing more to come, FFmpeg keeps ten seconds of the others in memory: hundreds of megabytes.
@@ -85,6 +88,12 @@ class _Story:
         """How long the film has to be for what has been told so far."""
         return self._samples / _RATE + TAIL_S
 
+    def all_seconds(self) -> float:
+        """The same for the whole story, which is heard once more for it."""
+        with av.open(self._voice) as recording:
+            voice_s = sum(frame.samples / frame.sample_rate for frame in recording.decode(audio=0))
+        return VOICE_AT_S + voice_s + TAIL_S
+
     def packets(self) -> Iterator[Packet[Any]]:
         resampler = AudioResampler(format="fltp", layout="stereo", rate=_RATE)
         with av.open(self._voice) as recording:
@@ -98,21 +107,31 @@ class _Story:
 
 
 def _looped(source: InputContainer, pictures: VideoStream, shown: VideoStream, story: _Story) -> Iterator[Packet[Any]]:
-    """The packets of the pictures, again and again until the story is told; all of them once at least."""
+    """The packets of the pictures, again and again until the story is told; all of them once at least.
+
+    Where there would be too many, the first one stays for the rest of the story.
+    """
     base = pictures.time_base or Fraction(1, 1000)
-    shift, length = 0, 0
+    shift, length, size, rounds = 0, 0, 0, 0
     # At the end of each round the story is as far as its pictures: where it goes on, it has been told longer than that.
     while not length or shift * base < story.seconds:
+        rests = rounds > 0 and (rounds + 1) * size > MOST_BYTES
         for packet in source.demux(pictures):
             if packet.dts is None or packet.pts is None:
                 continue
-            length = max(length, packet.pts + (packet.duration or 0))
+            if not rounds:
+                length = max(length, packet.pts + (packet.duration or 0))
+                size += packet.size
             packet.dts, packet.pts = packet.dts + shift, packet.pts + shift
             packet.stream = shown
+            if rests:
+                packet.duration = max(packet.duration or 0, round(story.all_seconds() / base) - packet.pts)
+                yield packet
+                return
             yield packet
         if not length:
             raise ValueError("a clip without pictures")
-        shift += length
+        rounds, shift = rounds + 1, shift + length
         source.seek(0)
 
 

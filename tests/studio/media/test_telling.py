@@ -8,7 +8,7 @@ import pytest
 
 from app import samples
 from studio.errors import StudioError
-from studio.media import clips, ffmpeg
+from studio.media import clips, ffmpeg, telling
 from studio.media.film import COMMENT
 from studio.media.telling import tell
 
@@ -29,10 +29,14 @@ def seconds_of(path: Path) -> float:
         return max(frame.time or 0.0 for frame in media.decode(video=0))
 
 
+def seconds_of_sound(path: Path) -> float:
+    with av.open(str(path)) as media:
+        return float(sum(frame.samples / frame.sample_rate for frame in media.decode(audio=0)))
+
+
 def test_a_silent_clip_is_shown_until_its_story_is_told(silent: Path, tmp_path: Path) -> None:
     film = tell(silent, VOICE, tmp_path / "film.mp4")
-    with av.open(str(VOICE)) as media:
-        voice_s = float(sum(frame.samples / frame.sample_rate for frame in media.decode(audio=0)))
+    voice_s = seconds_of_sound(VOICE)
     facts = clips.inspect(film)
     assert facts.has_audio
     assert facts.seconds >= voice_s + 1
@@ -41,6 +45,27 @@ def test_a_silent_clip_is_shown_until_its_story_is_told(silent: Path, tmp_path: 
         times = [frame.time or 0.0 for frame in media.decode(video=0)]
     assert times == sorted(times)
     assert max(after - before for before, after in pairwise(times)) < 0.1, "no gap between rounds"
+
+
+def test_a_heavy_clip_rests_on_its_drawing_until_its_story_is_told(
+    silent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tell(silent, VOICE, tmp_path / "whole.mp4")
+    monkeypatch.setattr(telling, "MOST_BYTES", 2 * silent.stat().st_size)
+    film = tell(silent, VOICE, tmp_path / "film.mp4")
+    with av.open(str(film)) as media:
+        pictures = media.streams.video[0]
+        assert pictures.duration
+        assert pictures.time_base
+        told_s = telling.VOICE_AT_S + seconds_of_sound(VOICE) + telling.TAIL_S
+        assert float(pictures.duration * pictures.time_base) == pytest.approx(told_s, abs=0.01)
+        shown = list(media.decode(video=0))
+    with av.open(str(silent)) as media:
+        drawing, *others = media.decode(video=0)
+    assert len(shown) == 2 * (1 + len(others)) + 1
+    assert (shown[-1].to_ndarray() == drawing.to_ndarray()).all()
+    assert shown[-1].time == pytest.approx(4.0, abs=0.1)
+    assert film.stat().st_size < whole.stat().st_size
 
 
 @pytest.mark.parametrize("times", [0.1, 3])
