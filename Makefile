@@ -62,9 +62,8 @@ fuzz: $(READY) $(FUZZ_READY)  ## Let Schemathesis loose on the API (FUZZ_S=90 se
 contract: $(CONTRACT_READY)  ## Let the services' own clients talk to the simulators that the providers are tested on
 	@.venv-contract/bin/python -m pytest -q -c tests/contract/pytest.ini --rootdir=. tests/contract
 
-browser: $(READY)  ## Let Chromium use the page as a family does (SHOTS=folder keeps pictures of what is seen)
-	@$(BIN)/python -m pytest -q -p no:cacheprovider -o python_files='family_*.py' tests/browser \
-		$(if $(SHOTS),--basetemp=$(SHOTS))
+browser: $(READY)  ## Let Chromium use the page as a family does; build/browser has pictures of what is seen
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -o python_files='family_*.py' tests/browser
 
 check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff check .

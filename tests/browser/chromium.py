@@ -27,10 +27,9 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 class Chromium:
     """One window, spoken to in the words of WebDriver."""
 
-    def __init__(self, http: httpx.Client, session: str, shots: Path) -> None:
+    def __init__(self, http: httpx.Client, session: str) -> None:
         self._http = http
         self._session = session
-        self._shots = shots
 
     def open(self, url: str) -> None:
         self._post("/url", {"url": url})
@@ -69,14 +68,14 @@ class Chromium:
         logged = self._post("/se/log", {"type": "browser"})
         return [entry["message"] for entry in logged if entry["level"] == "SEVERE"]
 
-    def shoot(self, name: str) -> None:
-        """Keep a picture of the whole page, for people."""
+    def shoot(self, path: Path) -> None:
+        """Keep a picture of the whole page, for people to judge."""
         height = self.run("return document.documentElement.scrollHeight")
         metrics = {"width": PHONE["width"], "height": height, "deviceScaleFactor": 2, "mobile": True}
         self._cdp("Emulation.setDeviceMetricsOverride", metrics)
         picture = self._cdp("Page.captureScreenshot", {"captureBeyondViewport": True})["data"]
         self._cdp("Emulation.setDeviceMetricsOverride", {**metrics, "height": PHONE["height"]})
-        (self._shots / f"{name}.png").write_bytes(base64.b64decode(picture))
+        path.write_bytes(base64.b64decode(picture))
 
     def _act(self, path: str, action: str, body: dict[str, Any]) -> None:
         """On the one element of this path, once it is there and can be acted on."""
@@ -99,14 +98,14 @@ class Chromium:
 
 
 @contextmanager
-def chromium(language: str, folder: Path) -> Iterator[Chromium]:
+def chromium(language: str, profile: Path) -> Iterator[Chromium]:
     """A browser of somebody new, who reads this language on a phone."""
     driver = shutil.which("chromedriver")
     assert driver, "Chromium and its driver are needed (Debian: chromium chromium-driver)"
     port = free_port()
     process = subprocess.Popen([driver, f"--port={port}"], stdout=subprocess.DEVNULL)
     options = {
-        "args": [*FLAGS, f"--user-data-dir={folder / 'profile'}", f"--accept-lang={language}"],
+        "args": [*FLAGS, f"--user-data-dir={profile}", f"--accept-lang={language}"],
         "mobileEmulation": {"deviceMetrics": PHONE},
     }
     wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
@@ -117,7 +116,7 @@ def chromium(language: str, folder: Path) -> Iterator[Chromium]:
             made = http.post(f"{driver_url}/session", json={"capabilities": {"alwaysMatch": wanted}}).raise_for_status()
             url = f"{driver_url}/session/{made.json()['value']['sessionId']}"
             try:
-                yield Chromium(http, url, folder)
+                yield Chromium(http, url)
             finally:
                 # Otherwise it would outlive its driver.
                 http.delete(url)

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 LOCALES: dict[Language, str] = {"en": "en", "zh": "zh-CN"}
 PAGE = json.loads((Path(app.__file__).parent / "page" / "words.json").read_text(encoding="utf-8"))
 STORIES = {"en": ("The sun", "The sun is red and the grass is green."), "zh": ("太阳", "太阳红红的，草地绿绿的。")}
+SHOTS = Path(__file__).parents[2] / "build" / "browser"
 STEPS = ("refine_text", "submit_video", "poll_video", "capture_video", "analyze")
 
 
@@ -35,6 +36,12 @@ class Family:
     service: Simulator
     language: Language
     drawing: Path
+    shots: str
+    """What the pictures of this visit are called."""
+
+    def shoot(self, name: str) -> None:
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.browser.shoot(SHOTS / f"{self.shots}-{name}.png")
 
     def say(self, key: str, **values: str) -> str:
         """What the page says for this."""
@@ -52,7 +59,7 @@ class Family:
         self.browser.choose(self.say("choosePicture"), self.drawing)
         self.browser.type(self.say("typed"), STORIES[self.language][1])
         self.browser.type(self.say("title"), self.name)
-        self.browser.shoot("1-told")
+        self.shoot("1-told")
         self.browser.click(self.say("make"))
 
     def steps(self) -> list[str]:
@@ -79,16 +86,16 @@ Visit = Callable[..., AbstractContextManager[Family]]
 @pytest.fixture
 def visit(web: str, product: Product, drawing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
     @contextmanager
-    def arrive(language: Language, provider: str, *faults: Fault) -> Iterator[Family]:
+    def arrive(language: Language, provider: str, shots: str, *faults: Fault) -> Iterator[Family]:
         product.service.forget()
         cards = {provider: "look_every_s = 0.2\n"}
         with (
             filming(product, monkeypatch, tmp_path, cards) as simulators,
-            chromium(LOCALES[language], tmp_path) as browser,
+            chromium(LOCALES[language], tmp_path / "profile") as browser,
         ):
             simulators[provider].fail("create", *faults)
             browser.open(web)
-            family = Family(browser, simulators[provider], language, drawing)
+            family = Family(browser, simulators[provider], language, drawing, f"{shots}-{language}")
             yield family
             assert browser.faults() == []
 
@@ -97,7 +104,7 @@ def visit(web: str, product: Product, drawing: Path, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("language", LOCALES)
 def test_a_drawing_and_a_story_become_a_film(language: Language, visit: Visit) -> None:
-    with visit(language, "ark", Fault.NEVER) as family:
+    with visit(language, "ark", "film", Fault.NEVER) as family:
         browser, say = family.browser, family.say
         family.tell()
         browser.sees(say("making"))
@@ -106,15 +113,15 @@ def test_a_drawing_and_a_story_become_a_film(language: Language, visit: Visit) -
         browser.sees(*(line for step, state in zip(STEPS, family.steps(), strict=True)
                        for line in (say(f"step.{step}"), state)))  # fmt: skip
         browser.sees(say("makingHint"), say("cancelFilm"))
-        browser.shoot("2-making")
+        family.shoot("2-making")
 
         family.task().fault = None
         family.sees_film("ark · doubao-seedance-2-0-260128")
-        browser.shoot("3-film")
+        family.shoot("3-film")
 
         browser.click(say("name"))
         browser.sees(say("gallery"))
-        browser.shoot("4-gallery")
+        family.shoot("4-gallery")
         browser.click_work(family.name)
         family.sees_film("ark · doubao-seedance-2-0-260128")
         assert len(family.service.asked("create")) == 1
@@ -123,7 +130,7 @@ def test_a_drawing_and_a_story_become_a_film(language: Language, visit: Visit) -
 @pytest.mark.parametrize("language", LOCALES)
 @pytest.mark.parametrize("decision", ["askAgain", "takeIt", "giveUp"])
 def test_a_film_in_doubt_is_decided_about(decision: str, language: Language, visit: Visit) -> None:
-    with visit(language, "runway", Fault.DROPPED) as family:
+    with visit(language, "runway", decision, Fault.DROPPED) as family:
         browser, say = family.browser, family.say
         family.tell()
         unknown = REGISTRY["OUTCOME_UNKNOWN"]
@@ -137,16 +144,16 @@ def test_a_film_in_doubt_is_decided_about(decision: str, language: Language, vis
             say("wasMade"),
             selector=".problem",
         )
-        browser.shoot("2-doubt")
+        family.shoot("2-doubt")
         if decision == "takeIt":
             browser.click(say("wasMade"))
             browser.type(say("knownAs"), family.task().id)
-            browser.shoot("3-found")
+            family.shoot("3-found")
         browser.click(say(decision))
         if decision == "giveUp":
             browser.sees(say("makeFirst"))
             assert not browser.text(".problem, .steps")
         else:
             family.sees_film("runway · gen4.5")
-        browser.shoot("4-decided")
+        family.shoot("4-decided")
         assert len(family.service.asked("create")) == (2 if decision == "askAgain" else 1)
