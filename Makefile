@@ -13,7 +13,7 @@ HANDED_ON := DRAWING AUDIO STORY TITLE PORT HUABAN_DATA
 given = $(filter-out undefined,$(origin $(1)))
 $(foreach name,$(HANDED_ON),$(if $(call given,$(name)),$(eval export override $(name) := $$(value $(name)))))
 
-.PHONY: help install demo run test soak fuzz contract check docs postman postman-run bench clean
+.PHONY: help install demo run test soak fuzz contract browser check docs postman postman-run bench clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -61,6 +61,9 @@ fuzz: $(READY) $(FUZZ_READY)  ## Let Schemathesis loose on the API (FUZZ_S=90 se
 
 contract: $(CONTRACT_READY)  ## Let the services' own clients talk to the simulators that the providers are tested on
 	@.venv-contract/bin/python -m pytest -q -c tests/contract/pytest.ini --rootdir=. tests/contract
+
+browser: $(READY)  ## Let Chromium use the page as a family does; build/browser has pictures of what is seen
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -o python_files='family_*.py' tests/browser
 
 check: $(READY)  ## Lint, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -87,9 +87,9 @@ def product_on(servers: Servers, folder: Path) -> Iterator[Product]:
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """A real web server in a thread; its address."""
-    port = free_port()
+def serving(app: Any, *, port: int | None = None) -> Iterator[str]:
+    """A real web server in a thread, at any port that is free unless one is given; its address."""
+    port = port or free_port()
     stops: Queue[Callable[[], None]] = Queue()
     options = {"host": "127.0.0.1", "port": port, "started": stops.put}
     thread = threading.Thread(target=server.run, args=(app,), kwargs=options, daemon=True)
