@@ -52,8 +52,9 @@ run: $(READY)  ## Start the whole product and keep it running (PORT=8080, HUABAN
 test: $(READY)  ## Run every test against a real MongoDB and a real S3 server
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-soak: $(READY)  ## Let worker processes and servers of the queue fail for a long while; prints what was kept
+soak: $(READY)  ## Let everything fail for a long while: workers, servers, and each command that a film takes
 	@$(BIN)/python -m tests.faults.soak
+	@HICCUPS=all $(BIN)/python -m pytest -q tests/faults/test_hiccups.py
 
 fuzz: $(READY) $(FUZZ_READY)  ## Let Schemathesis loose on the API (FUZZ_S=90 seconds, SEED= to repeat a run)
 	@$(BIN)/python -m tests.fuzz --schemathesis .venv-fuzz/bin/schemathesis \
