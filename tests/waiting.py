@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SOONEST_S = 0.01
+SOONEST_S, LATEST_S = 0.01, 0.5
 REST = 4
 """For so many times as long as a look took nobody looks, so that what is waited for has the machine to itself."""
 
@@ -22,4 +22,4 @@ def eventually(look: Callable[[], T], *, limit_s: float = 60.0) -> T:
             return found
         ended = time.monotonic()
         assert ended < deadline, "it never came true"
-        time.sleep(max(SOONEST_S, REST * (ended - began)))
+        time.sleep(min(max(SOONEST_S, REST * (ended - began)), LATEST_S))

@@ -1,8 +1,8 @@
-"""Workers started by the stock command line, and what happens when they are killed, stopped and continued."""
+"""Workers started by the stock command line, beyond what `test_promises` has of them."""
 
 from __future__ import annotations
 
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
 from pymongo.database import Database
@@ -25,21 +25,6 @@ def test_every_message_runs_exactly_once_on_two_processes(
     eventually(lambda: queue.states() == {"DONE": 200})
     assert runs.counts() == {str(number): 1 for number in range(200)}
     worker.signal_workers(SIGTERM)
-
-
-def test_messages_of_a_killed_worker_run_on_another(
-    broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs
-) -> None:
-    victim = start_process(prefetch=4)
-    names = ["held", "a", "b", "c"]
-    sent = [broker.enqueue(message("hold" if name == "held" else "note", name)) for name in names]
-    eventually(lambda: runs.of("held") and queue.states() == {"CONSUMED": 4})
-    rescuer = start_process()
-    victim.signal_workers(SIGKILL)
-    runs.open_gate("held")
-    eventually(lambda: queue.states() == {"DONE": 4})
-    assert runs.of("held", "end")[-1] in rescuer.workers
-    assert [queue.document(found)["crashes"] for found in sent[1:]] == [0, 0, 0]
 
 
 def test_messages_of_a_worker_killed_with_its_guardian_run_on_another(
@@ -90,49 +75,3 @@ def test_worker_that_lost_its_lease_cannot_finish(
     assert runs.of("film", "refused") == frozen.workers
     assert queue.document(sent) == done
     assert database.completions.count_documents({}) == 1
-
-
-def test_message_that_kills_its_workers_is_a_dead_letter_and_its_neighbours_run(
-    broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs
-) -> None:
-    poison = broker.enqueue(message("die", "poison"))
-    neighbours = [broker.enqueue(message("note", name)) for name in "abcd"]
-    for death in range(1, 4):
-        start_process(prefetch=8)
-        eventually(lambda death=death: queue.document(poison)["crashes"] == death)  # type: ignore[misc]
-    assert queue.state(poison) == "REJECTED"
-    start_process(prefetch=8)
-    eventually(lambda: queue.states() == {"REJECTED": 1, "DONE": 4})
-    assert len(runs.of("poison")) == 3
-    assert [queue.document(found)["crashes"] for found in neighbours] == [0, 0, 0, 0]
-
-
-def test_retry_outlives_its_worker(broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs) -> None:
-    first = start_process()
-    sent = broker.enqueue(message("try_later", "retried", 60_000))
-    eventually(lambda: queue.state(sent) == "DELAYED")
-    first.kill()
-    queue.make_due(sent)
-    second = start_process()
-    eventually(lambda: queue.state(sent) == "DONE")
-    assert runs.of("retried") == first.workers + second.workers
-
-
-def test_sigterm_finishes_what_runs_and_gives_back_the_rest(
-    broker: MongoBroker, start_process: StartProcess, queue: Queue, runs: Runs
-) -> None:
-    leaving = start_process(prefetch=8)
-    running = broker.enqueue(message("hold", "running"))
-    waiting = [broker.enqueue(message("note", name)) for name in "abc"]
-    eventually(lambda: runs.of("running") and queue.states() == {"CONSUMED": 4})
-    leaving.main.send_signal(SIGTERM)
-    staying = start_process()
-    eventually(lambda: all(queue.state(found) == "DONE" for found in waiting))
-    assert queue.state(running) == "CONSUMED"
-    assert [runs.of(name) for name in "abc"] == [staying.workers] * 3
-    assert [queue.document(found)["crashes"] for found in waiting] == [0, 0, 0]
-
-    runs.open_gate("running")
-    assert leaving.main.wait(timeout=60) == 0
-    assert runs.of("running", "end") == leaving.workers
-    assert queue.states() == {"DONE": 4}
