@@ -58,7 +58,7 @@ class Chromium:
 
     def sees(self, *words: str, selector: str = "main") -> None:
         """Wait until these are the lines, or stand among them one after the other."""
-        eventually(lambda: _holds(self.text(selector), words), every_s=0.05)
+        eventually(lambda: _holds(self.text(selector), words))
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self._post("/execute/sync", {"script": script, "args": list(arguments)})
@@ -86,7 +86,7 @@ class Chromium:
                 return False
             return self._http.post(f"{self._session}/element/{found[0][ELEMENT]}/{action}", json=body).is_success
 
-        eventually(act, every_s=0.05)
+        eventually(act)
 
     def _cdp(self, command: str, parameters: dict[str, Any]) -> Any:
         return self._post("/goog/cdp/execute", {"cmd": command, "params": parameters})

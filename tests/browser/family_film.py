@@ -76,7 +76,7 @@ class Family:
         """It is there by itself, says who made it, and can be played."""
         self.browser.sees(self.say("aiMark") + " " + self.say("madeBy", maker=maker))
         self.browser.sees(self.name)
-        eventually(lambda: self.browser.run("return document.querySelector('video').duration") == 2.0, every_s=0.05)
+        eventually(lambda: self.browser.run("return document.querySelector('video').duration") == 2.0)
         assert not self.browser.text(".problem, .steps"), "nothing is under way or wrong any more"
 
 
@@ -109,7 +109,7 @@ def test_a_drawing_and_a_story_become_a_film(language: Language, visit: Visit) -
         family.tell()
         browser.sees(say("making"))
         done, running, waiting = (say(f"state.{state}") for state in ("done", "running", "waiting"))
-        eventually(lambda: family.steps() == [done, done, running, waiting, waiting], every_s=0.05)
+        eventually(lambda: family.steps() == [done, done, running, waiting, waiting])
         browser.sees(*(line for step, state in zip(STEPS, family.steps(), strict=True)
                        for line in (say(f"step.{step}"), state)))  # fmt: skip
         browser.sees(say("makingHint"), say("cancelFilm"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 from pymongo.asynchronous import command_runner as async_runner
 from pymongo.synchronous import command_runner as sync_runner
 
-Command = Mapping[str, Any]
+Command = MutableMapping[str, Any]
 
 INTERRUPTED, SHUTDOWN, STEPPED_DOWN, CONFLICT, NO_SUCH_TRANSACTION = 11601, 91, 189, 112, 251
 _RETRYABLE = {SHUTDOWN, STEPPED_DOWN}

@@ -111,7 +111,7 @@ class Studio:
             self.hiccups.upcoming.append(plan)
             job_id: str = self.client.post("/generation/jobs", {"artworkId": artwork["artworkId"]})["jobId"]
             eventually(lambda: set(self.hiccups.plans) - before)
-        job: Any = eventually(lambda: self._ended(job_id), limit_s=END_LIMIT_S, every_s=0.05)
+        job: Any = eventually(lambda: self._ended(job_id), limit_s=END_LIMIT_S)
         assert self.hiccups.plans[job_id] is plan
         assert (job["status"], job.get("error")) == ("succeeded", None)
         chats = [request for request in list(self.ark.asked("chat")) if mark.encode() in request.body]
