@@ -217,8 +217,7 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("dramatiq.worker.CONSUMER_RESTART_DELAY_SECS", 0.05)
     facts = ClipFacts("video/mp4", width=320, height=180, seconds=2.0, has_audio=True, codec="h264")
     reading = Reading(summary={}, tags=[], palette=[], regions=[], scores={}, coverage=0.0, method="unread")
-    patch.setattr("studio.media.clips.inspect", lambda _path: facts)
-    patch.setattr("studio.media.clips.poster", copyfile)
+    patch.setattr("studio.media.clips.inspect", lambda film, *, still: copyfile(film, still) and facts)
     patch.setattr("studio.media.telling.tell", lambda clip, _voice, _target: clip)
     patch.setattr("studio.providers.local_seer.LocalSeer.read", lambda *_arguments, **_named: reading)
 
