@@ -137,7 +137,9 @@ class Studio:
     def check_all(self) -> None:
         """Nothing is left of all the films, each was asked for once, and the sums are right."""
         clips = self.database["ledger"].distinct("_id", {"capability": "animator"})
-        calls = [call for job in self.database["jobs"].find() for call in job["submissions"] if call["id"] in clips]
+        calls = [
+            call for job in self.database["jobs"].find() for call in job.get("submissions", []) if call["id"] in clips
+        ]
         assert sorted(call["provider_id"] for call in calls) == sorted(self.ark.tasks)
         assert len(self.ark.asked("create")) == len(clips)
         import_module("actors.slots").free_slots_of_the_dead()
