@@ -95,8 +95,11 @@ class History:
         return found
 
     def died_in(self, run: Run, *, by: float = inf) -> bool:
-        """Whether the run's process was killed after its start and before `by`."""
-        return run.started <= self.deaths.get(run.process, inf) <= by and run.process in self.deaths
+        """Whether the run's process was killed after its start and before `by`.
+
+        A death is written down before its process is killed, so a run may have started in between.
+        """
+        return run.process in self.deaths and max(run.started, self.deaths[run.process]) <= by
 
     def was_suspended_in(self, run: Run, *, by: float = inf) -> bool:
         return any(run.started <= began <= by for began in self.suspensions.get(run.process, []))

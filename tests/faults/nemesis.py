@@ -182,6 +182,8 @@ class Nemesis:
         self._scribe.write("suspended", of=name)
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
+        # Once more for a run that has started since: it stands still, too.
+        self._scribe.write("suspended", of=name)
         end = time.monotonic() + 2.5 * self._campaign.lease_s
         self.until(lambda: time.monotonic() > end, limit_s=60)
         for pid in frozen:

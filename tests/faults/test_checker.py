@@ -154,6 +154,15 @@ def test_a_death_explains_nothing_that_came_before_it(story: Story) -> None:
     assert story.broken() == {"no live message is rescued", "no run that no fault explains"}
 
 
+def test_who_takes_a_message_when_his_death_is_decided_dies_in_it(story: Story) -> None:
+    story.sent("second")
+    story.kill("victim")
+    story.start("second", "b", process="victim")
+    story.leave("second", "b", "QUEUED", crashes=1)
+    story.run("second", "c")
+    assert story.broken() == set()
+
+
 def test_a_run_while_the_one_before_is_suspended_is_explained(story: Story) -> None:
     story.sent("second")
     story.start("second", "b", process="frozen")
