@@ -69,7 +69,8 @@ def deliver_webhook(delivery_id: str) -> None:
             status_code, reason = send(delivery, now)
         finally:
             _places.release()
-    elif age > GIVE_UP_AFTER:
+    elif age > GIVE_UP_AFTER and delivery.attempts:
+        # One that was never tried waits on: workers may have stood still for a day, and not the receiver.
         status_code, reason = None, "no turn"
     else:
         # The older it is the more wait with it, and the less it matters when exactly it comes again.

@@ -82,7 +82,6 @@ def store_archive(export: Export) -> tuple[int, str]:
             size = file.tell()
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
             studio.objects.upload_file(file, export.key, mime=MIME)
         return size, sha256
     finally:

@@ -162,8 +162,9 @@ class ObjectStore:
             return self.upload_file(file, key, mime=mime)
 
     def upload_file(self, file: IO[bytes], key: str, *, mime: str) -> ObjectHead:
-        """The same as `upload`, of an open file from where it stands."""
-        size = os.fstat(file.fileno()).st_size - file.tell()
+        """The same as `upload`, of an open file. It is stored whole: what is sent again is sent from the beginning."""
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         with _store_errors():
             try:
                 if size > PUT_MAX_BYTES:

@@ -33,6 +33,10 @@ LOOK_S = 5.0
 """How long pictures are decoded to get to one. To reach one, all since the last key picture have to be: a few megabytes
 without another key picture hold an hour's work."""
 
+NOTHING_S = 20.0
+"""How long they are where none comes of it, for want of a key picture. A machine that is busy has this long for the
+first one."""
+
 _MIMES = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 
 
@@ -174,13 +178,13 @@ def _reached(
     decoding: Iterator[av.VideoFrame | None], moment: float, frame: av.VideoFrame | None
 ) -> av.VideoFrame | None:
     """The frame at a time, beginning from the one that was reached last."""
-    give_up_at = time.monotonic() + LOOK_S
+    began = time.monotonic()
     while frame is None or (frame.time is not None and frame.time < moment - 0.001):
         try:
             frame = next(decoding) or frame
         except StopIteration:
             break
-        if frame and time.monotonic() > give_up_at:
+        if time.monotonic() - began > (LOOK_S if frame else NOTHING_S):
             break
     return frame
 

@@ -260,8 +260,8 @@ def by_status(answer: Answer) -> Meaning | None:  # noqa: PLR0911 (one line for 
             return Meaning.UNCLEAR
         case status if status >= 500 or status in (409, 425):
             # Its own words in its own form say that it did not take it: OpenAI, Anthropic and DashScope document such a
-            # 500 as one to ask again after. Where a service does not (Ark, Kling, Runway), its module says so. Anything
-            # else came from something in between.
+            # 500 as one to ask again after. Where that is not so (clips of Ark, Kling, Pika and Runway), the service's
+            # module says it. Anything else came from something in between.
             return Meaning.AWAY if answer.body else Meaning.UNCLEAR
         case status if 400 <= status < 500:
             return Meaning.REFUSED

@@ -22,7 +22,7 @@ class WorkerProcess:
 
     def __init__(self, main: subprocess.Popen[bytes], processes: int) -> None:
         self.main = main
-        eventually(lambda: len(self._guarded()) == processes)
+        eventually(lambda: len(self._guarded()) == processes, limit_s=120)
         self.workers = list(self._guarded())
         self.guardians = list(self._guarded().values())
 

@@ -48,9 +48,13 @@ class Queue:
 
 @contextmanager
 def profiled(database: Database[Any]) -> Iterator[Callable[[], list[int]]]:
-    """The server notes the commands of the block; what it yields tells how many documents each of them read."""
+    """The server notes the commands of the block; what it yields tells how many documents each of them read.
+
+    Nothing of it stays: the database may be one that other tests look into.
+    """
     database.command("profile", 2)
     try:
         yield lambda: [entry.get("docsExamined", 0) for entry in database["system.profile"].find()]
     finally:
         database.command("profile", 0)
+        database.drop_collection("system.profile")

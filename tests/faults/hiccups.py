@@ -21,8 +21,9 @@ from pymongo.synchronous import command_runner as sync_runner
 
 Command = MutableMapping[str, Any]
 
-INTERRUPTED, SHUTDOWN, STEPPED_DOWN, CONFLICT, NO_SUCH_TRANSACTION = 11601, 91, 189, 112, 251
-_RETRYABLE = {SHUTDOWN, STEPPED_DOWN}
+INTERRUPTED, OUT_OF_TIME, CONFLICT, NO_SUCH_TRANSACTION = 11601, 262, 112, 251
+# Not one of those that tell of another primary: after one that is made up, the driver would wait for that in vain.
+_RETRYABLE = {OUT_OF_TIME}
 _WRITES = {"insert", "update", "delete", "findAndModify"}
 _ENDS = {"commitTransaction", "abortTransaction"}
 # What the driver asks for its own sake, and what lasts for as long as nothing happens.
@@ -67,8 +68,7 @@ HICCUPS = (
     Hiccup("answer lost twice", is_done=True, times=2),
     Hiccup("interrupted", INTERRUPTED),
     Hiccup("interrupted when done", INTERRUPTED, is_done=True),
-    Hiccup("shutdown", SHUTDOWN),
-    Hiccup("stepped down twice", STEPPED_DOWN, times=2),
+    Hiccup("out of time twice", OUT_OF_TIME, times=2),
     Hiccup("conflict", CONFLICT),
     Hiccup("aborted", NO_SUCH_TRANSACTION),
 )

@@ -27,7 +27,7 @@ from tests.waiting import eventually
 
 SEED = 5
 EVENTS = ("asked", "intended", "sent", "answered")
-POINTS_PER_EVENT = 3
+POINTS_PER_EVENT = 5
 # By a lookup, or by an id of ours that counts once, what became of a lost answer can be known.
 KNOW = {"ark", "kling", "kling-legacy", "node"}
 CARD = "unknown_for_s = 1.0\ntimeout_s = 3.0\nlook_every_s = 0.1\nlimit_s = 120.0\nper_minute = 60000\n"
@@ -162,7 +162,7 @@ def points(calls: Counter[str], chance: random.Random) -> Iterator[str]:
             yield f"{event} {1 + int(share * calls[event])}"
 
 
-# Longer than other tests may take: seventy workers die, and as many films are made.
+# Longer than other tests may take: a hundred and twenty workers die, and as many films are made.
 @pytest.mark.timeout(600)
 def test_a_film_is_paid_for_once_wherever_its_worker_is_killed(studio: Studio) -> None:
     calls, chance = studio.measured(), random.Random(SEED)  # noqa: S311 (drawn again alike, not unguessable)

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from botocore.stub import Stubber
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
@@ -99,12 +99,23 @@ def test_what_is_too_large_for_one_request_is_stored_in_parts(
     assert head.etag.endswith("-1"), "as parts are counted"
 
 
-def test_an_open_file_is_stored_from_where_it_stands(store: ObjectStore, file: Path) -> None:
+def test_an_open_file_is_stored_whole_also_where_it_is_sent_twice(store: ObjectStore, file: Path) -> None:
+    sent: list[bytes] = []
+
+    def break_off(request: Any, **_: object) -> None:
+        sent.append(request.body.read())
+        if len(sent) == 1:
+            raise ConnectionClosedError(endpoint_url=request.url)
+        request.reset_stream()
+
+    store._client.meta.events.register_first("before-send.s3.PutObject", break_off)
     with file.open("rb") as opened:
         opened.seek(4)
         head = store.upload_file(opened, "a/drawing.png", mime="image/png")
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
     assert head == store.head("a/drawing.png")
-    assert b"".join(store.read("a/drawing.png")) == file.read_bytes()[4:]
+    assert b"".join(store.read("a/drawing.png")) == file.read_bytes()
 
 
 def test_an_object_that_is_not_there_is_none_or_a_missing_file(store: ObjectStore, tmp_path: Path) -> None:

@@ -124,6 +124,34 @@ def test_a_clip_is_not_decoded_for_long_to_reach_a_picture_far_from_a_key_pictur
     assert red > 200 > blue
 
 
+def test_a_clip_without_a_key_picture_is_not_decoded_to_its_end_in_search_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seventy kilobytes of such pictures hold half a minute's work, and a film may have as many megabytes."""
+    whole, path = tmp_path / "whole.mp4", tmp_path / "no_key_picture.mp4"
+    made.run("-f", "lavfi", "-i", "testsrc=size=64x48:rate=10:duration=3", "-g", "1000", "-bf", "0", whole)
+    with av.open(str(whole)) as media, av.open(str(path), "w") as film:
+        track = media.streams.video[0]
+        shown = film.add_stream_from_template(track)
+        for packet in media.demux(track):
+            if packet.dts and not packet.is_keyframe:
+                packet.stream = shown
+                film.mux(packet)
+    decoded: list[object] = []
+    decoding = clips._decoding
+
+    def counted(media: InputContainer, track: VideoStream) -> Iterator[av.VideoFrame | None]:
+        for frame in decoding(media, track):
+            decoded.append(frame)
+            yield frame
+
+    monkeypatch.setattr(clips, "_decoding", counted)
+    monkeypatch.setattr(clips, "NOTHING_S", 0.0)
+    with pytest.raises(StudioError, match="CLIP_UNREADABLE"):
+        clips.inspect(path)
+    assert decoded == [None]
+
+
 def test_a_clip_of_larger_pictures_than_cameras_take_is_refused_before_one_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
