@@ -209,8 +209,9 @@ def revived(body: Document, *, priority: int) -> Document:
 def place_of(due: datetime) -> Timestamp:
     """A delayed message's place in line. That is its due time, so one that repeats overtakes nobody."""
     moment = due.replace(tzinfo=UTC)
-    # The counter of a timestamp says nothing but the order within its second.
-    return Timestamp(int(moment.timestamp()), 1 + moment.microsecond // 1000)
+    # The counter of a timestamp says nothing but the order within its second. None is before 1970; what somebody wrote
+    # by hand may be.
+    return Timestamp(max(0, int(moment.timestamp())), 1 + moment.microsecond // 1000)
 
 
 def promoted(seq: Timestamp) -> Document:

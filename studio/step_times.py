@@ -61,7 +61,7 @@ class StepTimes:
         self._gathered: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
 
     def note(self, job: Job, *, seconds: float) -> None:
-        """Have the time of the step that a job was at written before long."""
+        """Have the time of the step that a job was at written before long. With its process it is lost."""
         key = (job.kind.value, job.step, self.provider_of(job, job.step))
         with self._lock:
             is_first = not self._gathered

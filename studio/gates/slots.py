@@ -114,7 +114,11 @@ class Slots:
         self._wait(account, holder, wake)
         # One may have become free before he stood in the line, where nobody saw him.
         self._hand_over(account, limits.concurrent, besides=holder)
-        return self._keep(account, holder, for_s)
+        if not self._keep(account, holder, for_s):
+            return False
+        # One may have been handed to him before he stood there: then nobody has taken him out of the line again.
+        self._waiters.delete_one({"_id": f"{account} {holder}"})
+        return True
 
     def free(self, holder: str) -> None:
         """What somebody held or waited for is not needed any more; whoever waits longest is woken.

@@ -17,7 +17,7 @@ from broker import State
 from studio.jobs import Job
 from studio.providers import Reading
 from studio.providers.local_seer import LocalSeer
-from tests.product import Product, new_artwork, serving_with
+from tests.product import Product, forget_step_times, new_artwork, serving_with
 from tests.providers.callbacks import CallingBack
 from tests.providers.choosing import filming
 from tests.providers.simulator import Fault, Task
@@ -91,7 +91,7 @@ def awaiting(
     def order(provider: str, *, look_every_s: float = 3600.0) -> Iterator[Awaited]:
         from actors import looking
 
-        product.studio.database["step_times"].delete_many({})
+        forget_step_times(product)
         monkeypatch.setattr(looking, "_history", looking._Believed())
         # The reading of a drawing, which comes after the film, is not what this is about.
         monkeypatch.setattr(LocalSeer, "read", lambda *_arguments, **_named: READING)

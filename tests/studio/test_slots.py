@@ -138,3 +138,20 @@ def test_whoever_has_a_slot_keeps_it_while_others_wait(slots: Slots, provider: s
     assert [take(slots, provider, name) for name in "abcd"] == [True] * 3 + [False]
     assert take(slots, provider, "a")
     assert not take(slots, provider, "e")
+
+
+def test_whoever_is_handed_a_slot_just_as_he_goes_to_wait_stands_in_no_line_with_it(
+    product: Product, slots: Slots, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [take(slots, provider, name) for name in "abcd"] == [True] * 3 + [False]
+    wait = Slots._wait
+
+    def wait_late(self: Slots, *who: str) -> None:
+        monkeypatch.undo()
+        free(slots, provider, "a")
+        wait(self, *who)
+
+    monkeypatch.setattr(Slots, "_wait", wait_late)
+    assert take(slots, provider, "d")
+    free(slots, provider, "d")
+    assert held(product, provider) == 2, "nothing is handed to him who is done"
