@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,8 +18,12 @@ LIMITS = Limits(concurrent=3)
 
 
 @pytest.fixture
-def provider() -> str:
-    return f"provider-{secrets.token_hex(4)}"
+def provider(product: Product) -> Iterator[str]:
+    """A name of nobody else's, of which no slot is held afterwards: other tests ask who holds any."""
+    name = f"provider-{secrets.token_hex(4)}"
+    yield name
+    for collection in ("slots", "slot_waiters"):
+        product.studio.database[collection].delete_many({"account": f"{name}/{Capability.ANIMATOR}"})
 
 
 @pytest.fixture
