@@ -1,7 +1,9 @@
-"""When to look for a clip: first when it may be there, by what clips took lately, and then as often as is documented.
+"""When to look for a clip: when it may be there, by what clips took lately, again shortly before its usual time, and
+from then on as often as is documented.
 
-Nothing is lost by coming late the first time: the history is of what was seen, so the first look moves back with each
-clip that is found at it, until some are not.
+Nothing is lost by coming late: the history is of what was seen, so these looks move back with each clip that is found
+at them, until some are not. A look every few seconds between the first and the second would be most of what a service
+is asked where clips take minutes. Without the second, the usual time would creep up by what each clip was late.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ def next_look_s(job: Job, animator: Animator, pending: Pending) -> float:
         return pending.look_again_s if pending.look_again_s is not None else studio.settings.poll_every_s
     passed_s = seconds_since(job, job.step_started_at) if job.step_started_at else 0.0
     late_s = passed_s - (_history.get().fastest_s(job, POLL_VIDEO.name, animator.name) or 0.0)
-    return max(offer.look_every_s, pending.look_again_s or 0.0, min(GROWTH * late_s, GROWS_TO_S))
+    wait_s = min(GROWTH * late_s, GROWS_TO_S) if late_s >= 0 else -late_s - offer.look_every_s
+    return max(offer.look_every_s, pending.look_again_s or 0.0, wait_s)
 
 
 @contextmanager

@@ -182,6 +182,19 @@ def test_a_clip_that_takes_long_is_looked_for_less_often_and_never_more_often_th
     )
 
 
+@pytest.mark.parametrize(("passed_s", "again_s"), [(180, 15), (192, 5), (195, 5), (200, 5)])
+def test_a_clip_that_is_not_there_early_is_looked_for_again_shortly_before_its_usual_time(
+    product: Product, offering: Offering, monkeypatch: pytest.MonkeyPatch, passed_s: float, again_s: float
+) -> None:
+    from actors import looking
+
+    offering(look_every_s=5)
+    monkeypatch.setattr(looking._history, "get", lambda: history(poll_video=[200, 210, 220]))
+    job = job_at("poll_video", began_s_ago=passed_s)
+    job = msgspec.structs.replace(job, read_at=job.created_at)
+    assert looking.next_look_s(job, product.studio.providers.animator_named("fake"), Pending()) == again_s
+
+
 def test_a_clip_that_takes_its_usual_time_is_looked_for_as_often_as_documented(
     product: Product, offering: Offering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
