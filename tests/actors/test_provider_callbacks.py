@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-import dramatiq
 import pytest
 
 from app.client import Client, Json
@@ -28,15 +27,6 @@ SIGNING = {"kling", "pika", "node"}
 EARLIER = {"ark": "running", "kling": "processing", "kling-legacy": "processing", "node": "processing"}
 """What each calls back with before the end; fal tells the end only."""
 READING = Reading({"zh": "一幅画", "en": "A drawing"}, [], [], [], {}, 0.5, "pixels")
-
-
-@pytest.fixture(scope="module")
-def crew(product: Product) -> Iterator[None]:
-    """One worker for all services."""
-    running = dramatiq.Worker(product.broker, worker_threads=2, worker_timeout=100)
-    running.start()
-    yield
-    running.stop()
 
 
 @dataclass

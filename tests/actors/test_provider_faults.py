@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import dramatiq
 import pytest
 
 from app.client import Client
@@ -69,15 +68,6 @@ def wanted(provider: str, operation: str, fault: Fault) -> tuple[str, str | None
     usual = OUTCOMES[operation, fault]
     # Where it can be known, the call is found, or made once more.
     return special or (DONE if usual == IN_DOUBT and provider in KNOWS else usual)
-
-
-@pytest.fixture(scope="module")
-def crew(product: Product) -> Iterator[None]:
-    """One worker for all cases: each would spend more time on starting its own than on its film."""
-    running = dramatiq.Worker(product.broker, worker_threads=2, worker_timeout=100)
-    running.start()
-    yield
-    running.stop()
 
 
 @pytest.fixture(scope="module")
